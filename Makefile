@@ -1,0 +1,41 @@
+# Every target sets up what it needs; nothing is installed outside this folder.
+SHELL := /bin/bash
+BIN := .venv/bin
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.toolchain/bin:$(PATH)
+
+.PHONY: help setup lint types contracts unit integration test mutants demo clean
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## .venv from uv.lock and the Pulumi CLI, if they are not there yet
+	@bash tools/setup.sh
+
+lint: setup ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## mypy, strict
+	$(BIN)/mypy
+
+contracts: setup ## import-linter: the direction of the data
+	$(BIN)/lint-imports
+
+unit: setup ## tests without the engine
+	$(BIN)/pytest -n auto tests/unit
+
+integration: setup ## tests on the real engine and the sandbox
+	$(BIN)/pytest -n auto --dist loadscope tests/integration
+
+test: lint types contracts ## all checks and all tests
+	$(BIN)/pytest -n auto --dist loadscope
+
+mutants: setup ## break each safety mechanism and see that tests notice
+	$(BIN)/python tools/mutants.py
+
+demo: setup ## deploy three tenants on the sandbox, break them, heal them, prove it
+	$(BIN)/python -m sandbox demo
+
+clean: ## remove what setup and the sandbox made
+	-$(BIN)/python -m sandbox down
+	rm -rf .venv .toolchain .sandbox .stackmend

@@ -1,0 +1,209 @@
+"""Carry out a plan: every repair is intended durably, checked again, done, verified and concluded exactly once.
+
+An interruption (this process is told to stop, the lease is lost, the cell is paused) leaves the intents of repairs
+that may have written open: the next pass looks at what they left behind before it concludes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from reconciler.act.batch import repair_together
+from reconciler.act.needed import still_needed
+from reconciler.act.process import EngineStopped
+from reconciler.act.strategies import STRATEGIES
+from reconciler.act.tools import Ending, Interrupted, Tools
+from reconciler.errors import LeaseLost, RepairRefused, StackmendError
+from reconciler.model import Outcome, Plan, Repair, Status, Urn
+
+_STOPPING = (LeaseLost, Interrupted, EngineStopped)
+
+
+def act(plan: Plan, tools: Tools, *, dry_run: bool = False) -> tuple[Outcome, ...]:
+    """Carry out ``plan``; one outcome for each of its repairs, in the order they ended.
+
+    A dry run goes as far as the engine's preview and writes neither to AWS nor to the journal. Raises StoreError if
+    the journal cannot be written; whatever else goes wrong is an outcome. An error of this program itself concludes
+    its repair and is raised.
+    """
+    work = _Work(tools, dry_run)
+    waiting = list(plan.repairs)
+    try:
+        while waiting:
+            turn = _next(waiting, work.ended)
+            waiting = [r for r in waiting if r not in set(turn)]
+            work.do(turn)
+    except _STOPPING as error:
+        done = {o.repair_id for o in work.outcomes}
+        work.abandon([r for r in plan.repairs if r.id not in done], str(error))
+    return tuple(work.outcomes)
+
+
+def _next(waiting: Sequence[Repair], ended: Mapping[str, Status]) -> list[Repair]:
+    """The repairs whose turn it is: all declarative ones that wait for nothing but each other, or else one other.
+
+    Two repairs of one resource never have the same turn (I01).
+    """
+    batch: dict[Repair, None] = {}
+    ready, taken = set(ended), set[Urn]()
+    grew = True
+    while grew:
+        grew = False
+        for repair in waiting:
+            if repair in batch or not _declarative(repair) or not taken.isdisjoint(repair.urns):
+                continue
+            if ready.issuperset(repair.after):
+                batch[repair] = None
+                ready.add(repair.id)
+                taken.update(repair.urns)
+                grew = True
+    if batch:
+        return list(batch)
+    # A plan whose repairs wait for each other in a circle still ends: the first one is refused by ``do``.
+    return [next((r for r in waiting if set(r.after) <= ended.keys()), waiting[0])]
+
+
+def _declarative(repair: Repair) -> bool:
+    strategy = STRATEGIES.get(repair.strategy)
+    return strategy is not None and strategy.declarative
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    number: int | None
+    started: float
+
+
+class _Work:
+    """What is under way and what has ended."""
+
+    def __init__(self, tools: Tools, dry_run: bool) -> None:
+        self.tools, self.dry_run = tools, dry_run
+        self.open: dict[Repair, _Open] = {}
+        self.outcomes: list[Outcome] = []
+        self.ended: dict[str, Status] = {}
+
+    def do(self, turn: Sequence[Repair]) -> None:
+        try:
+            for repair in turn:
+                self.begin(repair)
+            ready = self.checked(turn)
+            declarative = [r for r in ready if _declarative(r)]
+            if declarative:
+                for repair, ending in repair_together(declarative, self.tools, self.healthy, dry_run=self.dry_run):
+                    self.end(repair, ending)
+            for repair in ready:
+                if repair not in declarative:
+                    self.end(repair, self.by_itself(repair))
+        except _STOPPING:
+            raise
+        except Exception as error:
+            # A fault of this program: its repairs are concluded, and it is not hidden.
+            for repair in list(self.open):
+                self.end(repair, Ending(Status.NOT_HEALED, f"unexpected {type(error).__name__}: {error}"))
+            raise
+
+    def begin(self, repair: Repair) -> None:
+        self.open[repair] = _Open(None, self.tools.clock())
+        if self.dry_run:
+            return
+        try:
+            number = self.tools.journal.intend(repair)
+        except RepairRefused as error:
+            self.end(repair, Ending(Status.REFUSED, str(error)))
+        else:
+            self.open[repair] = _Open(number, self.tools.clock())
+
+    def checked(self, turn: Sequence[Repair]) -> list[Repair]:
+        """The repairs that may go on: known, not waiting for one that failed, and with findings that still hold."""
+        ready = []
+        for repair in [r for r in turn if r in self.open]:
+            if ending := self.hindrance(repair):
+                self.end(repair, ending)
+            else:
+                ready.append(repair)
+        writing = [r for r in ready if STRATEGIES[r.strategy].writes]
+        if not writing:
+            return ready
+        try:
+            findings = self.tools.look({u for r in writing for u in r.urns})
+        except _STOPPING:
+            raise
+        except StackmendError as error:
+            for repair in writing:
+                self.end(repair, Ending(Status.REFUSED, f"nothing was written, since nothing could be seen: {error}"))
+            return [r for r in ready if r not in writing]
+        for repair in writing:
+            if ending := still_needed(repair, findings):
+                self.end(repair, ending)
+        return [r for r in ready if r in self.open]
+
+    def hindrance(self, repair: Repair) -> Ending | None:
+        if repair.strategy not in STRATEGIES:
+            return Ending(Status.REFUSED, f"there is no strategy '{repair.strategy}'")
+        if unsettled := self.tools.unsettled.intersection(repair.urns):
+            names = ", ".join(sorted(u.rsplit("::", 1)[-1] for u in unsettled))
+            return Ending(Status.REFUSED, f"a create of {names} was cut off and nobody knows yet whether it exists")
+        together = {r.id for r in self.open if _declarative(r)} if _declarative(repair) else set()
+        for other in repair.after:
+            status = self.ended.get(other)
+            if status not in (Status.HEALED, Status.DRY_RUN) and (status is not None or other not in together):
+                told = status.value if status else "not done"
+                return Ending(Status.REFUSED, f"it needs repair {other}, which was {told}")
+        return None
+
+    def by_itself(self, repair: Repair) -> Ending:
+        """Run a strategy that does not go through the engine, and verify it."""
+        strategy = STRATEGIES[repair.strategy]
+        if strategy.run is None:
+            raise TypeError(f"strategy {strategy.name} neither runs nor asks the engine")
+        try:
+            if self.dry_run:
+                told = strategy.preview(repair, self.tools) if strategy.preview else repair.reason
+                return Ending(Status.DRY_RUN, f"would {told}" if strategy.preview else told)
+            ending = strategy.run(repair, self.tools)
+            if ending.status is not Status.HEALED:
+                return ending
+            why = self.tools.verify([repair]).get(repair.id)
+        except _STOPPING:
+            raise
+        except RepairRefused as error:
+            return Ending(Status.REFUSED, str(error))
+        except StackmendError as error:
+            return Ending(Status.NOT_HEALED, str(error))
+        return Ending(Status.NOT_HEALED, why) if why else ending
+
+    def healthy(self, repair: Repair) -> bool:
+        """Whether everything a repair needs has been healed, as far as it has ended."""
+        return all(self.ended.get(i, Status.HEALED) in (Status.HEALED, Status.DRY_RUN) for i in repair.after)
+
+    def end(self, repair: Repair, ending: Ending) -> None:
+        """Conclude a repair. It counts as concluded only once the journal has it."""
+        begun = self.open[repair]
+        outcome = self._outcome(repair, ending, self.tools.clock() - begun.started)
+        if begun.number is not None:
+            self.tools.journal.conclude(begun.number, outcome)
+        del self.open[repair]
+        self.outcomes.append(outcome)
+        self.ended[repair.id] = ending.status
+        self.tools.progress(repair, f"{ending.status.value}: {ending.reason}" if ending.reason else ending.status.value)
+
+    def abandon(self, repairs: Iterable[Repair], reason: str) -> None:
+        """Report what an interruption cut off. Its intents stay open for the next pass to look at."""
+        for repair in repairs:
+            begun = self.open.pop(repair, None)
+            seconds = self.tools.clock() - begun.started if begun else 0.0
+            self.outcomes.append(self._outcome(repair, Ending(Status.INTERRUPTED, reason), seconds))
+
+    def _outcome(self, repair: Repair, ending: Ending, seconds: float) -> Outcome:
+        return Outcome(
+            repair_id=repair.id,
+            strategy=repair.strategy,
+            urns=repair.urns,
+            status=ending.status,
+            seconds=round(seconds, 3),
+            reason=ending.reason,
+            tenant=repair.tenant,
+            finding_ids=repair.finding_ids,
+        )

@@ -1,0 +1,89 @@
+"""The few AWS writes that are not the engine's, each of them checked, permitted and named.
+
+Every write first makes sure that the lease is still held, then opens a permit for exactly the resources it names.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from reconciler.errors import StackmendError
+from reconciler.model import Repair
+from reconciler.ports import AwsWriter, Journal
+
+
+class AwsCallFailed(StackmendError):
+    """AWS refused or did not answer a call that a repair needs; ``why`` holds its own words."""
+
+
+def pascal(operation: str) -> str:
+    """``set_desired_capacity`` as AWS writes it: ``SetDesiredCapacity``."""
+    return "".join(word.capitalize() for word in operation.split("_"))
+
+
+class _Writes:
+    def __init__(self, aws: AwsWriter, journal: Journal, repair: Repair) -> None:
+        self._aws, self._journal, self._repair = aws, journal, repair
+
+    def _write(self, service: str, operation: str, names: tuple[str, ...], **parameters: Any) -> None:
+        self._journal.ensure_held()
+        permitted = {f"{service}:{pascal(operation)}"}
+        with self._aws.permit(self._repair.id, operations=permitted, resources=names):
+            self._call(service, operation, **parameters)
+
+    def _call(self, service: str, operation: str, **parameters: Any) -> Any:
+        try:
+            return getattr(self._aws.client(service), operation)(**parameters)
+        except (BotoCoreError, ClientError) as error:
+            raise AwsCallFailed(f"{service} {operation} failed", where=self._repair.id, why=str(error)) from error
+
+
+class KeyWrites(_Writes):
+    """Calls one KMS key back. Permissions: kms:DescribeKey, kms:CancelKeyDeletion, kms:EnableKey."""
+
+    def __init__(self, aws: AwsWriter, journal: Journal, repair: Repair, key: str) -> None:
+        super().__init__(aws, journal, repair)
+        self._key = key
+
+    def state(self) -> str:
+        return str(self._call("kms", "describe_key", KeyId=self._key)["KeyMetadata"]["KeyState"])
+
+    def cancel_deletion(self) -> None:
+        self._write("kms", "cancel_key_deletion", (self._key,), KeyId=self._key)
+
+    def enable(self) -> None:
+        self._write("kms", "enable_key", (self._key,), KeyId=self._key)
+
+
+class FleetWrites(_Writes):
+    """Changes one auto scaling group, server by server.
+
+    Permissions: autoscaling:SetDesiredCapacity, autoscaling:SetInstanceHealth,
+    autoscaling:TerminateInstanceInAutoScalingGroup, elasticloadbalancing:DeregisterTargets.
+    """
+
+    def __init__(self, aws: AwsWriter, journal: Journal, repair: Repair, group: str) -> None:
+        super().__init__(aws, journal, repair)
+        self._group = group
+
+    def set_desired(self, count: int) -> None:
+        names = (self._group,)
+        parameters = {"AutoScalingGroupName": self._group, "DesiredCapacity": count, "HonorCooldown": False}
+        self._write("autoscaling", "set_desired_capacity", names, **parameters)
+
+    def terminate(self, instance: str, *, shrink: bool) -> None:
+        """End one server; the group drains and deregisters it. ``shrink``: the group gets no other one for it."""
+        parameters = {"InstanceId": instance, "ShouldDecrementDesiredCapacity": shrink}
+        operation = "terminate_instance_in_auto_scaling_group"
+        self._write("autoscaling", operation, (self._group, instance), **parameters)
+
+    def report_unhealthy(self, instance: str) -> None:
+        """Tell the group that a server is lost, which makes the group replace it."""
+        parameters = {"InstanceId": instance, "HealthStatus": "Unhealthy", "ShouldRespectGracePeriod": False}
+        self._write("autoscaling", "set_instance_health", (self._group, instance), **parameters)
+
+    def deregister(self, target_group: str, instance: str) -> None:
+        parameters = {"TargetGroupArn": target_group, "Targets": [{"Id": instance}]}
+        self._write("elbv2", "deregister_targets", (self._group, target_group, instance), **parameters)

@@ -1,0 +1,64 @@
+"""Which servers may leave a fleet, decided on one look at it. Pure: the rollout and its recovery share it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from reconciler.model import Fleet, Member, Unreadable
+
+_LEAVING = ("Terminating", "Terminated", "Detaching", "Detached")
+_DEAD = frozenset({"terminated", "shutting-down"})
+
+
+def leaving(member: Member) -> bool:
+    """Whether the group has let go of it already."""
+    return member.lifecycle.startswith(_LEAVING)
+
+
+def dead(member: Member) -> bool:
+    """Whether the server itself is gone, whatever the group believes."""
+    return member.state in _DEAD
+
+
+def serving(member: Member, fleet: Fleet) -> bool | None:
+    """Whether requests may be reaching it; None when what says so could not be read."""
+    if member in fleet.healthy:
+        return True
+    if isinstance(member.state, Unreadable):
+        return None
+    if member.state in _DEAD or member.state in {"stopped", "stopping"}:
+        return False
+    if isinstance(member.target, Unreadable):
+        return None
+    # A target that is not healthy gets no requests while another one is; `initial` ones never did.
+    return member.target == "healthy"
+
+
+def may_leave(member: Member, fleet: Fleet, floor: int) -> bool:
+    """Whether the fleet keeps its floor without it (I02): it does not serve, or enough others are healthy."""
+    serves = serving(member, fleet)
+    if serves is None:
+        return False
+    others = sum(m.instance_id != member.instance_id for m in fleet.healthy)
+    return not serves or others >= floor
+
+
+def surplus(fleet: Fleet, bad: Collection[str], floor: int) -> Member | None:
+    """The server to take out of a fleet that is one too large, or None if none may leave.
+
+    First one that does not serve, newcomers before the ones that were to be replaced; then one that was to be replaced
+    anyway, if enough others are healthy; then the newest.
+    """
+    candidates = [m for m in fleet.members if not leaving(m) and may_leave(m, fleet, floor)]
+
+    def order(member: Member) -> tuple[bool, bool, float]:
+        serves, old = serving(member, fleet) is not False, member.instance_id in bad
+        age = -member.launched.timestamp() if member.launched else 0.0
+        return serves, (not old if serves else old), age
+
+    return min(candidates, key=order, default=None)
+
+
+def find(fleet: Fleet, instance: str) -> Member | None:
+    """The member that the group has not let go of yet."""
+    return next((m for m in fleet.members if m.instance_id == instance and not leaving(m)), None)

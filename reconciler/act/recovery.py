@@ -1,0 +1,154 @@
+"""What a pass that died left behind, put right before anything new begins.
+
+In this order: the engine's lock (``unlock``), then the operations it left open in the state (``adopt``), then the
+intents without an end (``conclude_open``), a half-done rollout among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from reconciler.act.aws_writes import AwsCallFailed
+from reconciler.act.locks import Holder, Lock, locks, release
+from reconciler.act.needed import still_needed
+from reconciler.act.process import end_session
+from reconciler.act.settle import settle, unsettled
+from reconciler.act.strategies.rollout import Rollout
+from reconciler.act.tools import Tools
+from reconciler.errors import EngineLocked, LeaseLost, StackmendError
+from reconciler.model import Outcome, Repair, Status, Urn
+from reconciler.ports import OpenIntent
+
+
+class StateDocument(Protocol):
+    """The engine's state as recovery uses it (``Engine``)."""
+
+    def export(self) -> Mapping[str, Any]: ...
+
+    def import_(self, document: Mapping[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What ``adopt`` did: whether the state changed, and what is still open."""
+
+    changed: bool
+    unsettled: frozenset[Urn]
+
+
+def unlock(
+    directory: Path | None,
+    *,
+    patience: float,
+    poll: float,
+    now: Callable[[], datetime],
+    clock: Callable[[], float],
+    wait: Callable[[float], None],
+) -> tuple[str, ...]:
+    """Free the stack of locks whose process is dead. Returns what was removed, in words.
+
+    A lock whose process lives may be the engine of a pass that died: it is waited for, up to ``patience`` seconds.
+    Raises EngineLocked for a lock that is still held then, or held on another host: those are never removed here.
+    ``directory`` is None for a backend that keeps no lock files; the engine itself reports a lock there.
+    """
+    if directory is None:
+        return ()
+    started = clock()
+    removed: list[str] = []
+    while True:
+        held = []
+        for lock in locks(directory, now=now()):
+            if lock.holder in (Holder.DEAD, Holder.GARBAGE):
+                _clear(lock)
+                removed.append(lock.words)
+            else:
+                held.append(lock)
+        if not held:
+            return tuple(removed)
+        elsewhere = any(lock.holder is Holder.ELSEWHERE for lock in held)
+        if elsewhere or clock() - started > patience:
+            todo = "wait for it; if it is gone for good: pulumi cancel"
+            words = "; ".join(lock.words for lock in held)
+            raise EngineLocked("another update holds the stack's lock", where=str(directory), why=words, todo=todo)
+        wait(poll)
+
+
+def _clear(lock: Lock) -> None:
+    """A dead engine's plugins may still be writing: they end before its lock does."""
+    if lock.holder is Holder.DEAD:
+        end_session(lock.pid)
+    release(lock)
+
+
+def adopt(engine: StateDocument, located: Mapping[Urn, str | None], ensure_held: Callable[[], None]) -> Adopted:
+    """Settle what the state still has open; see ``settle`` for ``located``. Raises LeaseLost, EngineError."""
+    before = engine.export()
+    after = settle(before, located)
+    changed = after != before
+    if changed:
+        ensure_held()
+        engine.import_(after)
+    return Adopted(changed, unsettled(after))
+
+
+def conclude_open(intents: Sequence[OpenIntent], tools: Tools) -> tuple[Outcome, ...]:
+    """Look at what each open intent left behind, put a half-done rollout right, and conclude it as interrupted.
+
+    One that cannot be judged now stays open. Raises LeaseLost.
+    """
+    outcomes = []
+    for intent in intents:
+        repair = intent.repair
+        left = _left_behind(repair, tools)
+        if left is None:
+            continue
+        reason = f"the process died while it was under way; {left}"
+        outcome = Outcome(
+            repair_id=repair.id,
+            strategy=repair.strategy,
+            urns=repair.urns,
+            status=Status.INTERRUPTED,
+            seconds=0.0,
+            reason=reason,
+            tenant=repair.tenant,
+            finding_ids=repair.finding_ids,
+        )
+        tools.journal.conclude(intent.number, outcome)
+        outcomes.append(outcome)
+    return tuple(outcomes)
+
+
+def _left_behind(repair: Repair, tools: Tools) -> str | None:
+    """What the repair left, in words, after a half-done rollout was put right; None if it cannot be told now."""
+    known = [u for u in repair.urns if u in tools.declared.resources]
+    if not known:
+        return "what it concerned is no longer declared"
+    try:
+        if repair.strategy == "rollout" and (trouble := _right_size(repair, tools)):
+            return trouble
+        ending = still_needed(repair, tools.look(known))
+    except LeaseLost:
+        raise
+    except StackmendError:
+        return None
+    if ending is None:
+        return "what it was to repair is still wrong"
+    return None if ending.status is Status.REFUSED else "what it was to repair is healed"
+
+
+def _right_size(repair: Repair, tools: Tools) -> str:
+    """Take out the server that a rollout had asked for and not yet given back. Empty if all is well."""
+    rollout = Rollout(repair, tools)
+    size = rollout.declared_size
+    if size is None or rollout.base <= size:
+        return ""
+    # A rollout adds one server at a time, so one is all that is taken out; more are not its doing.
+    rollout.base -= 1
+    try:
+        return "" if rollout.give_back() else "the fleet still has a server too many, and none may leave"
+    except AwsCallFailed as error:
+        return f"the fleet may still have a server too many: {error}"

@@ -1,0 +1,50 @@
+"""The check between a preview and an update: an operation outside the repairs refuses them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from reconciler.act.steps import EnginePlan, Step
+from reconciler.act.strategies import STRATEGIES
+from reconciler.errors import RepairRefused
+from reconciler.model import Declared, Repair, ResourceKind
+
+_IN_PLACE = frozenset({"create", "update"})
+_REPLACING = frozenset({"replace", "create-replacement", "delete-replaced"})
+
+
+def refuse_unless(
+    plan: EnginePlan, repairs: Sequence[Repair], declared: Declared, kinds: Mapping[str, ResourceKind]
+) -> None:
+    """Raise RepairRefused unless every write in ``plan`` is one that one of ``repairs`` stands for.
+
+    Whatever the strategy: nothing stateful, protected or of a type without a ``ResourceKind`` is created, replaced or
+    deleted, and no resource of another tenant is touched.
+    """
+    for step in plan.writes:
+        if reason := _objection(step, repairs, declared, kinds):
+            raise RepairRefused(f"the engine would {step}", why=reason)
+
+
+def _objection(
+    step: Step, repairs: Sequence[Repair], declared: Declared, kinds: Mapping[str, ResourceKind]
+) -> str | None:
+    owners = [r for r in repairs if step.urn in r.urns]
+    if not owners:
+        return "this resource is not part of the repair; if the program changed, deploy it first"
+    resource = declared.resources.get(step.urn)
+    if resource is None:
+        return "this resource is not among those the cell declares"
+    if not all(r.tenant == resource.tenant for r in owners):
+        return f"it belongs to tenant {resource.tenant}, and the repair to another"
+    if step.op != "update":
+        if step.protect or resource.protect:
+            return "it is protected"
+        if any((kind := kinds.get(t)) is None or kind.stateful for t in (step.type, resource.type)):
+            return "it holds state, which is only ever restored in place"
+    strategies = [STRATEGIES[r.strategy] for r in owners if r.strategy in STRATEGIES]
+    if step.op in _IN_PLACE:
+        allowed = any(step.op in s.operations for s in strategies)
+    else:
+        allowed = step.op in _REPLACING and any(step.type in s.replaceable for s in strategies)
+    return None if allowed else f"a repair by {' or '.join(s.name for s in strategies)} must not do that"

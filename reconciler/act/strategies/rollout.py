@@ -1,0 +1,251 @@
+"""Replace servers of a fleet one by one: a new one is proven healthy before the old one leaves.
+
+Every step is decided on a fresh look, and a rollout that is cut off leaves a fleet that is at most one server too
+large, which ``Rollout.give_back`` makes good, whoever calls it. The first replacement that fails ends the rollout:
+what makes one newcomer fail makes the next one fail, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reconciler.act.aws_writes import AwsCallFailed, FleetWrites
+from reconciler.act.fleet import dead, find, may_leave, serving, surplus
+from reconciler.act.strategies.base import Strategy
+from reconciler.act.tools import Ending, Tools
+from reconciler.errors import RepairRefused
+from reconciler.model import Fleet, Member, Repair, Status, Urn
+
+_GONE_FROM_BALANCER = frozenset({"unregistered", "unused", "draining"})
+
+
+class Rollout:
+    """The replacement of ``repair.members`` of one group.
+
+    ``base`` is the size that the fleet comes back to: the one found at the start, never the declared one, so that
+    what an autoscaler added under load is not taken away.
+    """
+
+    def __init__(self, repair: Repair, tools: Tools) -> None:
+        resource = tools.declared.resources.get(repair.urns[0]) if len(repair.urns) == 1 else None
+        if resource is None:
+            raise RepairRefused("a rollout concerns exactly one declared group", where=repair.id)
+        if resource.tenant != repair.tenant:
+            raise RepairRefused(f"the group belongs to tenant {resource.tenant}", where=resource.urn)
+        self.repair, self.tools = repair, tools
+        self.group: Urn = resource.urn
+        self.floor = tools.floors.get(self.group, 0)
+        self.writes = FleetWrites(tools.aws, tools.journal, repair, resource.id)
+        fleet = tools.fleet(self.group)
+        if not isinstance(fleet, Fleet):
+            raise RepairRefused("the fleet cannot be seen now", where=self.group, why=fleet.reason)
+        self.base = fleet.desired
+        self._grown = False
+        declared = resource.inputs.get("desiredCapacity")
+        self.declared_size = int(declared) if isinstance(declared, (int, float)) else None
+        healthy = {m.instance_id for m in fleet.healthy}
+        self._sick = {m.instance_id for m in fleet.members} - healthy
+
+    def run(self) -> Ending:
+        """Replace all, or up to the first that fails."""
+        total = len(self.repair.members)
+        for number, instance in enumerate(self.repair.members, 1):
+            self.tell(f"server {number} of {total}: {instance}")
+            try:
+                ending = self.replace(instance)
+            except AwsCallFailed as error:
+                ending = self.roll_back(str(error))
+            if ending.status is not Status.HEALED:
+                done = f" ({number - 1} of {total} were replaced before)" if number > 1 else ""
+                return Ending(ending.status, ending.reason + done)
+        return Ending(Status.HEALED)
+
+    def preview(self) -> str:
+        """What ``run`` would do, in words."""
+        members = ", ".join(self.repair.members)
+        return (
+            f"replace {members}: {self.base} to {self.base + 1} servers, then back to {self.base}; floor {self.floor}"
+        )
+
+    def replace(self, instance: str) -> Ending:
+        """Replace one server, or say why not. Raises AwsCallFailed."""
+        fleet = self.see()
+        if fleet.desired != self.base:
+            return Ending(Status.NOT_HEALED, f"somebody else resized the group to {fleet.desired} meanwhile")
+        if any(m.instance_id == instance and m.lifecycle == "Detached" and not dead(m) for m in fleet.members):
+            why = f"{instance} gets requests without being a server of the group; nobody knows what it is for"
+            return Ending(Status.REFUSED, why)
+        member = find(fleet, instance)
+        if member is None:
+            self.tell("it left already; waiting for the group to replace it")
+            return self.until_whole(without=instance)
+        if dead(member):
+            return self.bury(member, fleet)
+        if fleet.desired + 1 > fleet.maximum:
+            return self.in_its_place(member, fleet)
+
+        known = frozenset(m.instance_id for m in fleet.members)
+        self.tell(f"a new server first: {self.base} to {self.base + 1}")
+        self._grown = True
+        self.writes.set_desired(self.base + 1)
+        if not self.proven(known):
+            return self.roll_back(self.what_became_of_newcomers(known))
+        fleet = self.see()
+        if fleet.desired <= self.base:
+            return Ending(Status.NOT_HEALED, "somebody else resized the group meanwhile")
+        member = find(fleet, instance)
+        if member is None:
+            return Ending(Status.HEALED) if self.give_back() else Ending(Status.NOT_HEALED, "one server too many")
+        if not may_leave(member, fleet, self.floor):
+            return self.roll_back(f"without {instance} the fleet would have fewer than {self.floor} healthy servers")
+        self.tell(f"the new server is healthy; {instance} leaves")
+        self.writes.terminate(instance, shrink=True)
+        self._grown = False
+        return self.until(lambda f: f"{instance} has not left yet" if self.present(f, instance) else "")
+
+    def bury(self, member: Member, fleet: Fleet) -> Ending:
+        """A server that is gone already: take out its stale registration and tell the group, which replaces it.
+
+        The group would notice by itself at its next health check; a group whose checks are suspended never would.
+        """
+        instance = member.instance_id
+        if member.target not in _GONE_FROM_BALANCER:
+            for target_group in fleet.target_groups:
+                self.writes.deregister(target_group, instance)
+        self.tell("the server is gone already; the group replaces it")
+        self.writes.report_unhealthy(instance)
+        return self.until_whole(without=instance)
+
+    def in_its_place(self, member: Member, fleet: Fleet) -> Ending:
+        """No room for one more: only a server that serves nobody may leave first."""
+        instance = member.instance_id
+        if serving(member, fleet) is not False:
+            why = f"the group is at its maximum of {fleet.maximum} and {instance} may still serve requests"
+            return Ending(Status.REFUSED, f"{why}; raise maxSize by one to make room for its replacement")
+        self.tell(f"no room for one more, and {instance} serves nobody: it leaves first")
+        self.writes.terminate(instance, shrink=False)
+        return self.until_whole(without=instance)
+
+    def proven(self, known: frozenset[str]) -> bool:
+        """Wait for a server that was not known before and that stays healthy for the bake time."""
+        clock, pace = self.tools.clock, self.tools.pace
+        started, limit = clock(), pace.patience + pace.bake
+        since: dict[str, float] = {}
+        while True:
+            fleet = self.tools.fleet(self.group)
+            now = clock()
+            if isinstance(fleet, Fleet):
+                limit = fleet.grace_seconds + pace.patience + pace.bake
+                since = {m.instance_id: since.get(m.instance_id, now) for m in fleet.healthy}
+                if any(now - first >= pace.bake for i, first in since.items() if i not in known):
+                    return True
+            if now - started > limit:
+                return False
+            self.tools.wait(pace.poll)
+
+    def what_became_of_newcomers(self, known: frozenset[str]) -> str:
+        """The reason that a replacement failed, for people."""
+        new = [m for m in self.see().members if m.instance_id not in known]
+        told = ", ".join(f"{m.instance_id} is {m.state}, target {m.target} {m.target_reason}".rstrip() for m in new)
+        return f"no new server became healthy: {told or 'none was launched'}"
+
+    def roll_back(self, reason: str) -> Ending:
+        """Give the additional server back and stop; nothing to give back if none was asked for."""
+        if not self._grown:
+            return Ending(Status.NOT_HEALED, reason)
+        self.tell(f"rolling back: {reason}")
+        try:
+            given_back = self.give_back()
+        except AwsCallFailed as error:
+            return Ending(Status.NOT_HEALED, f"{reason}; the fleet may be one server too large: {error}")
+        if not given_back:
+            return Ending(Status.NOT_HEALED, f"{reason}; the fleet is one server too large, and none may leave")
+        return Ending(Status.ROLLED_BACK, reason)
+
+    def give_back(self) -> bool:
+        """Take one server out of a fleet that is larger than ``base``. False if none may leave in time.
+
+        It acts once and then waits to see the effect: a stale look must not take out a second server.
+        """
+        clock, pace = self.tools.clock, self.tools.pace
+        started = clock()
+        acted = False
+        while True:
+            fleet = self.see()
+            if fleet.desired <= self.base:
+                return True
+            if not acted:
+                acted = self.shrink(fleet)
+            if clock() - started > pace.patience:
+                return False
+            self.tools.wait(pace.poll)
+
+    def shrink(self, fleet: Fleet) -> bool:
+        """One step down, if one is possible now."""
+        if sum(find(fleet, m.instance_id) is not None for m in fleet.members) <= self.base:
+            self.writes.set_desired(self.base)
+            return True
+        member = surplus(fleet, self.repair.members, self.floor)
+        if member is None:
+            return False
+        self.tell(f"{member.instance_id} leaves")
+        self.writes.terminate(member.instance_id, shrink=True)
+        return True
+
+    def until_whole(self, *, without: str) -> Ending:
+        """Wait until as many servers are healthy as the fleet has, less those that were not when this began."""
+
+        def missing(fleet: Fleet) -> str:
+            healthy = sum(m.instance_id != without for m in fleet.healthy)
+            others = sum(m.instance_id in self._sick - {without} for m in fleet.members if m not in fleet.healthy)
+            return f"{healthy} of {self.base} servers are healthy" if healthy + others < self.base else ""
+
+        return self.until(missing)
+
+    def until(self, missing: Callable[[Fleet], str]) -> Ending:
+        """Wait until nothing is missing."""
+        clock, pace = self.tools.clock, self.tools.pace
+        started = clock()
+        while True:
+            fleet = self.see()
+            reason = missing(fleet)
+            if not reason:
+                return Ending(Status.HEALED)
+            if clock() - started > fleet.grace_seconds + pace.patience:
+                return Ending(Status.NOT_HEALED, reason)
+            self.tools.wait(pace.poll)
+
+    def present(self, fleet: Fleet, instance: str) -> bool:
+        """Whether it is still there, draining included."""
+        return any(m.instance_id == instance and not dead(m) for m in fleet.members)
+
+    def see(self) -> Fleet:
+        """A look that answers; asks again for a while. Raises AwsCallFailed."""
+        clock, pace = self.tools.clock, self.tools.pace
+        started = clock()
+        while True:
+            fleet = self.tools.fleet(self.group)
+            if isinstance(fleet, Fleet):
+                return fleet
+            if clock() - started > pace.patience:
+                raise AwsCallFailed("the fleet cannot be seen", where=self.group, why=fleet.reason)
+            self.tools.wait(pace.poll)
+
+    def tell(self, message: str) -> None:
+        self.tools.progress(self.repair, message)
+
+
+def _run(repair: Repair, tools: Tools) -> Ending:
+    return Rollout(repair, tools).run()
+
+
+def _preview(repair: Repair, tools: Tools) -> str:
+    return Rollout(repair, tools).preview()
+
+
+STRATEGY = Strategy(
+    name="rollout",
+    does="replaces the named servers one by one, each after its replacement is proven healthy",
+    run=_run,
+    preview=_preview,
+)

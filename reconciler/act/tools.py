@@ -1,0 +1,77 @@
+"""What acting needs from the rest of the product, handed in by the pipeline as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from reconciler.act.steps import EnginePlan, EngineRun
+from reconciler.errors import StackmendError
+from reconciler.model import Declared, Repair, ResourceKind, Status, Urn
+from reconciler.ports import AwsWriter, FleetLook, Journal, Look, Progress
+
+
+class Interrupted(StackmendError):
+    """Raised by ``Tools.wait`` when this process is to stop: what is under way ends where it is."""
+
+
+class Updates(Protocol):
+    """The engine as repairs use it (``Engine``)."""
+
+    def recorded(self, targets: Collection[Urn]) -> frozenset[Urn]: ...
+
+    def preview(self, targets: Sequence[Urn], tenants: Collection[str] | None = None) -> EnginePlan: ...
+
+    def up(self, targets: Sequence[Urn], plan: EnginePlan, tenants: Collection[str] | None = None) -> EngineRun: ...
+
+
+class Verify(Protocol):
+    """Looks again until the findings of these repairs pass or time is out.
+
+    Returns the reason it is not healed, in words, by repair id; a repair that is not in it is healed.
+    """
+
+    def __call__(self, repairs: Sequence[Repair]) -> Mapping[str, str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How patient a rollout is, in seconds."""
+
+    poll: float = 10.0
+    bake: float = 30.0
+    """How long a new server must stay healthy before the old one goes."""
+    patience: float = 600.0
+    """How long a new server may take to become healthy beyond its group's grace period."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Everything a strategy may use. ``floors`` is the least number of healthy servers by group."""
+
+    engine: Updates
+    aws: AwsWriter
+    journal: Journal
+    look: Look
+    fleet: FleetLook
+    verify: Verify
+    declared: Declared
+    kinds: Mapping[str, ResourceKind]
+    progress: Progress
+    clock: Callable[[], float]
+    """Monotonic seconds."""
+    wait: Callable[[float], None]
+    """Waits some seconds; raises Interrupted to end what is under way."""
+    floors: Mapping[Urn, int] = field(default_factory=dict)
+    pace: Pace = Pace()
+    unsettled: frozenset[Urn] = frozenset()
+    """Resources whose create was cut off and whose existence is unknown: nothing may touch them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a strategy's own steps ended. ``HEALED`` is a claim that verification still has to confirm."""
+
+    status: Status
+    reason: str = ""

@@ -1,0 +1,282 @@
+"""The product on one page: declare, observe, detect, plan, act, verify, record. Only this module calls the stages.
+
+A cycle works on one cell. ``scan`` and ``plan`` change nothing in AWS; ``repair`` holds the cell's lease while it acts,
+and begins by putting right what a pass that died left behind.
+"""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import socket
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import structlog
+
+from reconciler.act import recovery
+from reconciler.act.act import act
+from reconciler.act.engine import Engine
+from reconciler.act.tools import Tools
+from reconciler.declare import baseline
+from reconciler.declare.graph import Graph
+from reconciler.declare.source import StackSource
+from reconciler.errors import ConfigurationError
+from reconciler.looking import Looking
+from reconciler.model import (
+    Declared,
+    Finding,
+    Fleet,
+    Outcome,
+    Plan,
+    Scan,
+    Unreadable,
+    Urn,
+    Verdict,
+)
+from reconciler.observe.observe import locate_pending, observe
+from reconciler.observe.reads import Failed, Observer
+from reconciler.observe.registry import OBSERVERS
+from reconciler.plan.planner import plan as make_plan
+from reconciler.ports import Journal as JournalPort
+from reconciler.ports import Progress
+from reconciler.present.documents import outcome_document, plan_document
+from reconciler.record import audit, checkpoint, journal
+from reconciler.record.lease import Lease
+from reconciler.record.store import Run, Store
+from reconciler.settings import Settings
+from reconciler.verify.verify import verify
+from reconciler.wiring import GuardedWriter, ReadOnlyJournal, floors_of, pace_of, policy_of
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One whole pass: what was found, what was decided, what became of it."""
+
+    scan: Scan
+    plan: Plan
+    outcomes: tuple[Outcome, ...]
+
+
+class Cycle:
+    """One cell and everything that a pass over it needs."""
+
+    def __init__(self, settings: Settings, store: Store, observers: Mapping[str, Observer] = OBSERVERS) -> None:
+        self.settings, self.store = settings, store
+        self._cell = settings.cell
+        self._actor = f"{getpass.getuser()}@{socket.gethostname()}"
+        self._policy = policy_of(settings)
+        self._source = StackSource(settings)
+        self._looking = Looking(settings, store, observers, actor=self._actor)
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Raises StoreError, ConfigurationError."""
+        return cls(settings, Store.open(settings.store_url, key=settings.checkpoint_key))
+
+    def close(self) -> None:
+        self.store.close()
+
+    # --- the stages, in order ------------------------------------------------------------------------------
+
+    def scan(self, *, tenant: str | None = None) -> Scan:
+        """Look at the whole cell, or at one tenant of it, and record what was found."""
+        run_id = self._begin("scan")
+        scan = self._scan(run_id, tenant)
+        self._finish(scan, {})
+        return scan
+
+    def plan(self, *, tenant: str | None = None) -> Plan:
+        """What a repair would do now."""
+        run_id = self._begin("plan")
+        scan = self._scan(run_id, tenant)
+        plan = self._plan(scan)
+        self._finish(scan, {"plan": plan_document(plan)})
+        return plan
+
+    def repair(self, *, progress: Progress, tenant: str | None = None, dry_run: bool = False) -> Pass:
+        """One whole pass. A dry run goes as far as the engine's preview.
+
+        Raises LeaseHeld if another reconciler holds the cell, EngineLocked while somebody else's update runs.
+        """
+        with self._looking.engine() as engine:
+            if dry_run:
+                return self._pass(engine, ReadOnlyJournal(), progress, tenant, dry_run=True)
+            seconds = self.settings.lease_seconds
+            lease = Lease.acquire(self.store, self._cell, seconds=seconds, actor=self._actor)
+            try:
+                with lease.kept():
+                    return self._pass(engine, lease, progress, tenant, dry_run=False)
+            finally:
+                lease.release()
+
+    def _pass(
+        self, engine: Engine, lease: Lease | ReadOnlyJournal, progress: Progress, tenant: str | None, *, dry_run: bool
+    ) -> Pass:
+        run_id = self._begin("repair")
+        held = journal.Journal(lease, run_id=run_id, actor=self._actor) if isinstance(lease, Lease) else lease
+        unsettled: frozenset[Urn] = frozenset()
+        leftovers: tuple[Outcome, ...] = ()
+        if not dry_run and None not in self._paused():
+            unsettled, leftovers = self._recover(engine, held, progress)
+        scan = self._scan(run_id, tenant)
+        plan = self._plan(scan)
+        tools = self._tools(scan.declared, engine, held, progress, unsettled)
+        outcomes = act(plan, tools, dry_run=dry_run)
+        done = [outcome_document(o) for o in (*leftovers, *outcomes)]
+        self._finish(scan, {"plan": plan_document(plan), "outcomes": done, "dry_run": dry_run})
+        return Pass(scan, plan, outcomes)
+
+    def _scan(self, run_id: str, tenant: str | None) -> Scan:
+        began = time.monotonic()
+        declared = self._declared()
+        return self._looking.scan(run_id, declared, self._resources_of(declared, tenant), began=began)
+
+    def _declared(self) -> Declared:
+        kept = self.store.baseline(self._cell)
+        declared = self._source.load(baseline.from_json(kept) if kept else None)
+        if not declared.tampered:
+            self.store.save_baseline(self._cell, declared.version, baseline.to_json(declared), actor=self._actor)
+        return declared
+
+    def _plan(self, scan: Scan) -> Plan:
+        now = datetime.now(UTC)
+        needs = Graph(scan.declared)
+        return make_plan(
+            scan,
+            self._policy,
+            journal.attempts(self.store, self._cell, now - self._policy.flap_window),
+            self._looking.kinds,
+            now=now,
+            dependents=needs.dependents,
+            users=needs.users,
+            paused=self._paused(),
+        )
+
+    def _recover(
+        self, engine: Engine, held: JournalPort, progress: Progress
+    ) -> tuple[frozenset[Urn], tuple[Outcome, ...]]:
+        """What a pass that died left behind: the engine's lock, its open operations, intents without an end."""
+        removed = recovery.unlock(
+            engine.lock_directory(),
+            patience=self.settings.verify.timeout_seconds,
+            poll=min(1.0, self.settings.verify.poll_seconds),
+            now=lambda: datetime.now(UTC),
+            clock=time.monotonic,
+            wait=time.sleep,
+        )
+        for lock in removed:
+            log.warning("removed the engine lock of a dead process", lock=lock)
+        declared = self._declared()
+        unsettled: frozenset[Urn] = frozenset()
+        if declared.pending:
+            adopted = recovery.adopt(engine, self._located(declared), held.ensure_held)
+            unsettled = adopted.unsettled
+            if adopted.changed:
+                log.warning("settled what a killed update left open", pending=len(declared.pending))
+                declared = self._declared()
+        intents = journal.open_intents(self.store, self._cell)
+        leftovers = recovery.conclude_open(intents, self._tools(declared, engine, held, progress, unsettled))
+        return unsettled, leftovers
+
+    def _located(self, declared: Declared) -> Mapping[Urn, str | None]:
+        """Where each cut-off create is: its id, None where it is proven absent; what is not known is left out."""
+        found = locate_pending(declared, self._looking.aws(declared), observers=self._looking.observers)
+        located: dict[Urn, str | None] = {}
+        for operation in declared.pending:
+            urn, observer = operation.resource.urn, self._looking.observers.get(operation.resource.type)
+            answer = found.get(urn)
+            if operation.kind == "creating" and observer and observer.locate and not isinstance(answer, Failed):
+                located[urn] = answer
+        return located
+
+    # --- what the stages are given -------------------------------------------------------------------------
+
+    def _tools(
+        self,
+        declared: Declared,
+        engine: Engine,
+        held: JournalPort,
+        progress: Progress,
+        unsettled: frozenset[Urn],
+    ) -> Tools:
+        aws = self._looking.aws(declared)
+
+        def look(urns: Collection[Urn]) -> tuple[Finding, ...]:
+            # The state is read again: a repair gives resources new ids.
+            return self._looking.judged(self._declared(), urns)[1]
+
+        def fleet(group: Urn) -> Fleet | Unreadable:
+            found = observe(declared, aws, only={group}, observers=self._looking.observers).fleets.get(group)
+            return found if found is not None else Unreadable("the group was not found")
+
+        return Tools(
+            engine=engine,
+            aws=GuardedWriter(aws),
+            journal=held,
+            look=look,
+            fleet=fleet,
+            verify=partial(
+                verify,
+                look=look,
+                timeout=self.settings.verify.timeout_seconds,
+                poll=self.settings.verify.poll_seconds,
+                clock=time.monotonic,
+                wait=time.sleep,
+            ),
+            declared=declared,
+            kinds=self._looking.kinds,
+            progress=progress,
+            clock=time.monotonic,
+            wait=time.sleep,
+            floors=floors_of(declared, self.settings.rollout.floor_percent),
+            pace=pace_of(self.settings),
+            unsettled=unsettled,
+        )
+
+    def _paused(self) -> Mapping[str | None, str]:
+        return {p.tenant: f"paused by {p.who}: {p.reason}" for p in self.store.pauses(self._cell)}
+
+    def _resources_of(self, declared: Declared, tenant: str | None) -> frozenset[Urn] | None:
+        if tenant is None:
+            return None
+        if not (owned := declared.of(tenant)):
+            known = sorted({r.tenant for r in declared.resources.values() if r.tenant})
+            raise ConfigurationError(
+                f"there is no tenant {tenant!r} in cell {self._cell}", todo=f"One of: {', '.join(known)}."
+            )
+        return frozenset(r.urn for r in owned)
+
+    # --- the record ----------------------------------------------------------------------------------------
+
+    def _begin(self, kind: str) -> str:
+        run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        self.store.begin_run(run_id, self._cell, kind, actor=self._actor)
+        return run_id
+
+    def _finish(self, scan: Scan, more: Mapping[str, Any]) -> None:
+        verdicts = {v.value.lower(): len(scan.of(v)) for v in Verdict}
+        summary = {"verdicts": verdicts, "calls": scan.coverage.calls, **more}
+        self.store.finish_run(scan.run_id, summary=summary, findings=scan.findings, actor=self._actor)
+
+    def history(self, limit: int) -> tuple[Run, ...]:
+        return self.store.runs(self._cell, limit=limit)
+
+    def pause(self, tenant: str | None, reason: str) -> None:
+        self.store.pause(self._cell, tenant=tenant, reason=reason, who=self._actor)
+
+    def resume(self, tenant: str | None) -> bool:
+        return self.store.resume(self._cell, tenant=tenant, who=self._actor)
+
+    def verify_ledger(self, kept: Path | None) -> audit.Report:
+        return audit.verify(self.store, *([checkpoint.load(kept)] if kept else []))
+
+    def write_checkpoint(self, out: Path) -> None:
+        out.write_text(checkpoint.checkpoint(self.store).to_json(), "utf-8")

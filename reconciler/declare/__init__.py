@@ -1,0 +1,1 @@
+"""What the last successful update asked for, read from the stack's state."""

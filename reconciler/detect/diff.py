@@ -1,0 +1,263 @@
+"""Whether what is declared is what is there, value by value, with the semantics of each resource type.
+
+Only what the program declared is compared: a value nobody declared is not drift. Two things are owned whole, though:
+tag maps, and elements of the lists a type names as unordered (an address added to a firewall rule is a change of it).
+A type nobody described gets the tolerant reading, as a drift seen where none is would be repaired for ever: its lists
+are compared without order and its strings as JSON where both are JSON.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeGuard
+
+from reconciler.detect import documents
+from reconciler.model import DeclaredResource, ObservedResource, ResourceKind, Secret, Unreadable, Value
+
+IGNORED = frozenset({"__defaults", "tagsAll", "region"})
+"""Inputs the provider adds for itself: none is a property of the live resource."""
+
+_NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
+_BOOLEANS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One top-level property that is not as declared, or (``observed`` is ``Unreadable``) not known to be."""
+
+    property: str
+    declared: Value
+    observed: Value
+
+
+def differences(kind: ResourceKind, declared: DeclaredResource, observed: ObservedResource) -> tuple[Difference, ...]:
+    """All declared properties of a present resource that differ or are unknown, in the order declared.
+
+    Secrets are neither compared nor returned. An observer says None for what AWS says is not set; a property it does
+    not mention at all is unknown, unless nothing was declared for it.
+    """
+    found = []
+    for name, value in declared.inputs.items():
+        if not _compared(kind, declared, name, value):
+            continue
+        expected = _with_default_tags(declared, value) if name == "tags" else value
+        seen = observed.properties.get(name)
+        if name not in observed.properties:
+            if not _unset(expected):
+                found.append(Difference(name, expected, Unreadable("the observer does not return this property")))
+        elif (hidden := _hidden(name, expected, seen)) is not None:
+            found.append(Difference(name, expected, hidden))
+        elif name in observed.differing or not _equal(kind, name, expected, seen):
+            found.append(Difference(name, expected, _masked(expected, seen)))
+    return tuple(found)
+
+
+def same(kind: ResourceKind, path: str, declared: Value, observed: Value) -> bool | None:
+    """Whether the property at ``path`` is as declared; None if any part that counts could not be read."""
+    if _hidden(path, declared, observed) is not None:
+        return None
+    return _equal(kind, path, declared, observed)
+
+
+def first_unreadable(value: Value) -> Unreadable | None:
+    """The first thing inside ``value``, or itself, that could not be read."""
+    if isinstance(value, Unreadable):
+        return value
+    inner = value.values() if isinstance(value, Mapping) else value if _is_list(value) else ()
+    return next((u for v in inner if (u := first_unreadable(v)) is not None), None)
+
+
+def parts(kind: ResourceKind, path: str, declared: Value, observed: Value) -> Iterator[tuple[str, Value, Value]]:
+    """(path, declared, observed) of the smallest parts that differ, for telling people; lists are not taken apart."""
+    if not (isinstance(declared, Mapping) and isinstance(observed, Mapping)):
+        yield path, declared, observed
+        return
+    for key in sorted({*declared, *(_without_aws(observed) if _last(path) == "tags" else ())}):
+        here, want, have = f"{path}.{key}", declared.get(key), observed.get(key)
+        if (key not in declared) or (not _skipped(kind, here) and not _equal(kind, here, want, have)):
+            yield from parts(kind, here, want, have)
+
+
+def _compared(kind: ResourceKind, declared: DeclaredResource, name: str, value: Value) -> bool:
+    if name in IGNORED or name in kind.write_only or value is None or isinstance(value, Secret):
+        return False
+    return name not in kind.contradicted or name in declared.programmed
+
+
+def _with_default_tags(declared: DeclaredResource, value: Value) -> Value:
+    """The tags the provider really writes: the resource's own over the provider's default tags."""
+    every = declared.inputs.get("tagsAll")
+    return {**every, **value} if isinstance(every, Mapping) and isinstance(value, Mapping) else value
+
+
+def _equal(kind: ResourceKind, path: str, want: Value, have: Value, *, whole: bool = False) -> bool:
+    """``whole``: nothing may be there that was not declared."""
+    if want is None or isinstance(want, Secret):
+        return True
+    if isinstance(want, Mapping) and isinstance(have, Mapping):
+        if _last(path) == "tags":
+            have = _without_aws(have)
+            return want.keys() == have.keys() and all(_same_tag(want[k], have[k]) for k in want)
+        declared = [k for k in want if k != "__defaults" and not _skipped(kind, f"{path}.{k}")]
+        undeclared = [k for k in have if k not in want and not _skipped(kind, f"{path}.{k}")]
+        return all(_equal(kind, f"{path}.{k}", want[k], have.get(k)) for k in declared) and not (
+            whole and any(not _unset(have[k]) for k in undeclared)
+        )
+    if _empty(have):
+        return _unset(want)
+    if _empty(want):
+        return _unset(have)
+    if path in kind.documents or _undescribed(kind):
+        want_document, have_document = documents.parse(want), documents.parse(have)
+        if want_document is not None and have_document is not None:
+            return documents.canonical(want_document) == documents.canonical(have_document)
+    if _is_list(want) and _is_list(have):
+        return _same_list(kind, path, list(want), list(have))
+    if isinstance(want, str) and isinstance(have, str) and _is_reference(kind, path):
+        return _same_reference(want, have)
+    return _same_scalar(want, have)
+
+
+def _same_list(kind: ResourceKind, path: str, want: list[Value], have: list[Value]) -> bool:
+    described = path in kind.unordered or f"{path}[]" in kind.unordered
+    if _last(path) == "tags":
+        have = [e for e in have if not (isinstance(e, Mapping) and str(e.get("key", "")).startswith("aws:"))]
+    if len(want) != len(have):
+        return False
+    if described or _last(path) == "tags" or _undescribed(kind):
+        return _matching(kind, f"{path}[]", want, have, whole=described)
+    return all(_equal(kind, f"{path}[]", w, h) for w, h in zip(want, have, strict=True))
+
+
+def _matching(kind: ResourceKind, path: str, want: list[Value], have: list[Value], *, whole: bool) -> bool:
+    """Whether every declared element has a live element of its own (a perfect bipartite matching, Kuhn's algorithm).
+
+    Taking the first that fits is not enough: an element that declares less fits more live ones.
+    """
+    partner: dict[int, int] = {}
+
+    def place(w: int, tried: set[int]) -> bool:
+        for h in range(len(have)):
+            if h not in tried and _equal(kind, path, want[w], have[h], whole=whole):
+                tried.add(h)
+                if h not in partner or place(partner[h], tried):
+                    partner[h] = w
+                    return True
+        return False
+
+    return all(place(w, set()) for w in range(len(want)))
+
+
+def _same_scalar(want: Value, have: Value) -> bool:
+    if isinstance(want, bool) or isinstance(have, bool):
+        return _boolean(want) is not None and _boolean(want) is _boolean(have)
+    if isinstance(want, int | float) or isinstance(have, int | float):
+        left, right = _number(want), _number(have)
+        return left is not None and left == right
+    return want == have
+
+
+def _same_tag(want: Value, have: Value) -> bool:
+    return isinstance(want, Secret) or _same_scalar(want, have)
+
+
+def _boolean(value: Value) -> bool | None:
+    return value if isinstance(value, bool) else _BOOLEANS.get(value) if isinstance(value, str) else None
+
+
+def _number(value: Value) -> Decimal | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Decimal(str(value))
+    return Decimal(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else None
+
+
+def _is_reference(kind: ResourceKind, path: str) -> bool:
+    """A type may name the list or its elements."""
+    return path in kind.references or path.removesuffix("[]") in kind.references
+
+
+def _same_reference(want: str, have: str) -> bool:
+    """Two full ARNs must be one; a bare id or name may be what an ARN says."""
+    return want in _names(have) or have in _names(want)
+
+
+def _names(reference: str) -> frozenset[str]:
+    fields = reference.split(":", 5)
+    if len(fields) < 6 or fields[0] != "arn":
+        return frozenset({reference})
+    # The log groups API writes ":*" behind the ARN, other services leave it out.
+    arn, resource = reference.removesuffix(":*"), fields[5].removesuffix(":*")
+    names = {reference, arn, resource, re.split("[/:]", resource, maxsplit=1)[-1]}
+    if fields[2] == "iam":
+        names.add(resource.rsplit("/", 1)[-1])  # between the type and the name stands a path
+    return frozenset(names)
+
+
+def _empty(value: Value) -> bool:
+    return value is None or ((isinstance(value, str | Mapping) or _is_list(value)) and not value)
+
+
+def _unset(value: Value) -> bool:
+    """All the ways in which AWS and the provider say "not set"; what a secret hides is not compared."""
+    if isinstance(value, Mapping):
+        return all(_unset(v) for k, v in value.items() if k != "__defaults")
+    return _empty(value) or isinstance(value, Secret) or value == "false" or (not isinstance(value, str) and value == 0)
+
+
+def _hidden(path: str, want: Value, have: Value) -> Unreadable | None:
+    """The first part that counts for the comparison and is not known, on either side.
+
+    A declared value is not known while the update that would have computed it is cut off (F42).
+    """
+    # Tags are owned whole, so a tag that was not declared counts too.
+    whole = _last(path) == "tags" and isinstance(want, Mapping)
+    return first_unreadable(want) or (first_unreadable(have) if whole else _unreadable(want, have))
+
+
+def _unreadable(want: Value, have: Value) -> Unreadable | None:
+    if want is None or isinstance(want, Secret):
+        return None
+    if isinstance(want, Mapping) and isinstance(have, Mapping):
+        found = (_unreadable(value, have.get(key)) for key, value in want.items())
+        return next((u for u in found if u is not None), None)
+    return first_unreadable(have)
+
+
+def _masked(want: Value, have: Value) -> Value:
+    """``have`` without what stands where a secret was declared: AWS may answer the secret in clear (I13)."""
+    if isinstance(want, Secret):
+        return want
+    if isinstance(want, Mapping) and isinstance(have, Mapping):
+        return {k: _masked(want.get(k), v) for k, v in have.items()}
+    return Secret() if _has_secret(want) else have
+
+
+def _has_secret(value: Value) -> bool:
+    if isinstance(value, Mapping):
+        return any(_has_secret(v) for v in value.values())
+    return isinstance(value, Secret) or (_is_list(value) and any(_has_secret(v) for v in value))
+
+
+def _is_list(value: Value) -> TypeGuard[Sequence[Value]]:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _undescribed(kind: ResourceKind) -> bool:
+    return not (kind.unordered or kind.documents or kind.write_only or kind.contradicted or kind.references)
+
+
+def _skipped(kind: ResourceKind, path: str) -> bool:
+    """Nested values have no record of who set them, so a contradicted one is never compared."""
+    return path in kind.write_only or path in kind.contradicted
+
+
+def _without_aws(tags: Mapping[str, Value]) -> Mapping[str, Value]:
+    """Tags without those AWS sets itself; nobody else may use the prefix."""
+    return {k: v for k, v in tags.items() if not k.startswith("aws:")}
+
+
+def _last(path: str) -> str:
+    return path.rsplit(".", 1)[-1]

@@ -1,0 +1,191 @@
+"""Whether the servers of each fleet serve, and what the alarms say.
+
+A server is judged by two independent signs, what EC2 says of the machine and what the load balancer says of its
+answers. Its signs are merged into the one finding that explains most, so that one sick server counts once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+
+from reconciler.detect.diff import differences
+from reconciler.detect.findings import about, plain
+from reconciler.model import (
+    Declared,
+    DeclaredResource,
+    Finding,
+    Fleet,
+    Kind,
+    Member,
+    Observed,
+    ObservedResource,
+    Presence,
+    ResourceKind,
+    Severity,
+    Unreadable,
+    Urn,
+    Verdict,
+)
+
+STATE = "health.instance-state"
+TARGET = "health.target"
+OUTDATED = "health.outdated-template"
+SHORT = "health.fleet-short"
+ALARM = "health.alarm"
+
+RULES: Mapping[str, str] = {
+    STATE: "A server in service is not running.",
+    TARGET: "A server in service does not answer the load balancer's health check, or is not registered with it.",
+    OUTDATED: "A server was launched from another template than its group launches now.",
+    SHORT: "A group has fewer servers in service than desired, and none being launched in time.",
+    ALARM: "An alarm is in ALARM state.",
+}
+
+GROUP_TYPE = "aws:autoscaling/group:Group"
+ALARM_TYPE = "aws:cloudwatch/metricAlarm:MetricAlarm"
+TEMPLATE_TYPE = "aws:ec2/launchTemplate:LaunchTemplate"
+
+_NOT_IN_USE = ("Target.NotInUse", "Target group is not configured", "not enabled for the load balancer")
+"""How the load balancer says, by code or in words, that the group or zone of a target gets no traffic at all."""
+_INVALID_STATE = ("Target.InvalidState", "Target is in")
+"""How it says that it believes the server stopped."""
+
+
+def health(
+    resource: DeclaredResource,
+    seen: ObservedResource,
+    declared: Declared,
+    observed: Observed,
+    kinds: Mapping[str, ResourceKind],
+    now: datetime,
+) -> Iterator[Finding]:
+    """The health findings of one declared resource; nothing for what has no health. ``now`` is timezone-aware."""
+    fleet = observed.fleets.get(resource.urn)
+    if isinstance(fleet, Fleet):
+        settled = _launches_as_declared(resource, seen, declared, observed, kinds)
+        yield _size(resource, fleet, now)
+        for member in fleet.members:
+            if member.lifecycle == "InService":
+                yield _member(resource, fleet, member, now, settled=settled)
+    elif fleet is not None or (resource.type == GROUP_TYPE and seen.presence is Presence.PRESENT):
+        why = "it was not looked at" if fleet is None else plain(fleet.reason)
+        yield _finding(resource, SHORT, Verdict.UNKNOWN, Severity.HIGH, f"the group's servers are not known: {why}")
+    if resource.type == ALARM_TYPE and seen.presence is Presence.PRESENT:
+        yield _alarm(resource, observed.alarms.get(resource.urn, Unreadable("it was not looked at")))
+
+
+def also_judged_by(declared: Declared, urns: Collection[Urn]) -> frozenset[Urn]:
+    """What has to be observed together with these resources: servers are judged by their group's template, too."""
+    groups = (r for u in urns if (r := declared.resources.get(u)) is not None)
+    return frozenset(t.urn for group in groups for t in _templates(group, declared))
+
+
+def _templates(group: DeclaredResource, declared: Declared) -> Iterator[DeclaredResource]:
+    block = group.inputs.get("launchTemplate") if group.type == GROUP_TYPE else None
+    template_id = block.get("id") if isinstance(block, Mapping) else None
+    return (r for r in declared.resources.values() if r.type == TEMPLATE_TYPE and r.id == template_id)
+
+
+def _launches_as_declared(
+    group: DeclaredResource,
+    seen: ObservedResource,
+    declared: Declared,
+    observed: Observed,
+    kinds: Mapping[str, ResourceKind],
+) -> bool:
+    """Whether what the group launches now is what was declared.
+
+    While it is not, a server that differs from it may be the one that is right: replacing it would spread the drift.
+    """
+    pairs = [(group, seen), *((t, observed.resources.get(t.urn)) for t in _templates(group, declared))]
+    for resource, live in pairs:
+        if live is None or live.presence is not Presence.PRESENT:
+            return False
+        found = {d.property for d in differences(kinds.get(resource.type, ResourceKind(resource.type)), resource, live)}
+        if found - {"tags", "tagsAll"} if resource is not group else "launchTemplate" in found:
+            return False
+    return True
+
+
+def _size(resource: DeclaredResource, fleet: Fleet, now: datetime) -> Finding:
+    serving = sum(m.lifecycle == "InService" for m in fleet.members)
+    coming = sum(m.lifecycle.startswith("Pending") and _warming_up(fleet, m, now) for m in fleet.members)
+    words = f"{serving} of {fleet.desired} servers in service" + (f", {coming} being launched" if coming else "")
+    verdict = Verdict.PASS if serving + coming >= fleet.desired else Verdict.FAIL
+    return _finding(resource, SHORT, verdict, Severity.HIGH, words)
+
+
+def _member(resource: DeclaredResource, fleet: Fleet, member: Member, now: datetime, *, settled: bool) -> Finding:
+    rule, verdict, severity, words = _judge(fleet, member, now, settled)
+    return _finding(
+        resource, rule, verdict, severity, f"server {plain(member.instance_id)} {words}", member.instance_id
+    )
+
+
+def _judge(fleet: Fleet, member: Member, now: datetime, settled: bool) -> tuple[str, Verdict, Severity, str]:
+    """(rule, verdict, severity, words): the one thing to be said of a server in service.
+
+    While either sign is unreadable nothing is said against it: a replacement could not be proven healthy either (I06).
+    """
+    state, target = member.state, member.target
+    if isinstance(state, Unreadable):
+        return STATE, Verdict.UNKNOWN, Severity.HIGH, f"has an unknown state: {plain(state.reason)}"
+    if isinstance(target, Unreadable):
+        return TARGET, Verdict.UNKNOWN, Severity.HIGH, f"has unknown target health: {plain(target.reason)}"
+    warming = _warming_up(fleet, member, now)
+    if state == "pending" and warming:
+        return STATE, Verdict.PASS, Severity.HIGH, "is starting"
+    if state != "running":
+        return STATE, Verdict.FAIL, Severity.HIGH, f"is {plain(state)} although its group counts it as in service"
+    serves, answer = _target(target, member.target_reason, warming)
+    if serves is not Verdict.PASS:
+        return TARGET, serves, Severity.HIGH, answer
+    if settled and isinstance(member.outdated, Unreadable):
+        words = f"was launched from an unknown template: {plain(member.outdated.reason)}"
+        return OUTDATED, Verdict.UNKNOWN, Severity.MEDIUM, words
+    if settled and member.outdated:
+        return OUTDATED, Verdict.FAIL, Severity.MEDIUM, "was launched from another template than its group's now"
+    return TARGET, Verdict.PASS, Severity.HIGH, answer
+
+
+def _target(target: str, reason: str, warming: bool) -> tuple[Verdict, str]:
+    """What the load balancer's answer means for a running server (Elastic Load Balancing, "Target health status")."""
+    why = f" ({plain(reason)})" if reason else ""
+    if target == "healthy":
+        return Verdict.PASS, "serves"
+    if target == "unused" and any(words in reason for words in _NOT_IN_USE):
+        # A missing listener or zone is a fault of its own; the server can do nothing about it.
+        return Verdict.PASS, "runs, but its target group is not in use"
+    if warming:
+        return Verdict.PASS, "is warming up"
+    if target == "initial":
+        return Verdict.UNKNOWN, f"is still being checked by the load balancer{why}"
+    if target == "unused" and any(words in reason for words in _INVALID_STATE):
+        # EC2 says that it runs: one of the two answers is stale (F08).
+        return Verdict.UNKNOWN, f"runs, but the load balancer says it does not{why}"
+    return Verdict.FAIL, f"is {plain(target)} at the load balancer{why}"
+
+
+def _warming_up(fleet: Fleet, member: Member, now: datetime) -> bool:
+    """Younger than the group's grace period; a launch time ahead of ``now`` (a clock set back) counts as young."""
+    return member.launched is not None and (now - member.launched).total_seconds() < fleet.grace_seconds
+
+
+def _alarm(resource: DeclaredResource, state: str | Unreadable) -> Finding:
+    if isinstance(state, Unreadable):
+        words = f"the alarm's state is not known: {plain(state.reason)}"
+        return _finding(resource, ALARM, Verdict.UNKNOWN, Severity.MEDIUM, words)
+    verdict = Verdict.FAIL if state == "ALARM" else Verdict.PASS
+    return _finding(resource, ALARM, verdict, Severity.MEDIUM, f"the alarm's state is {plain(state)}")
+
+
+def _finding(
+    resource: DeclaredResource,
+    rule: str,
+    verdict: Verdict,
+    severity: Severity,
+    words: str,
+    resource_id: str | None = None,
+) -> Finding:
+    return about(resource, rule, Kind.HEALTH, verdict, severity, words, resource_id=resource_id)

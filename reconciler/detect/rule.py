@@ -1,0 +1,152 @@
+"""What a compliance rule is, and how it is asked: three values, and silence where it has nothing to say.
+
+A rule states which live properties it reads. It is only asked when AWS answered for all of them, so a rule cannot
+mistake a failed read for a bad value; one that crashes says UNKNOWN, never "no findings".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from reconciler.detect.diff import first_unreadable
+from reconciler.detect.findings import about, plain
+from reconciler.model import (
+    Declared,
+    DeclaredResource,
+    Finding,
+    Kind,
+    ObservedResource,
+    Presence,
+    Severity,
+    TenantFacts,
+    Value,
+    Verdict,
+)
+
+log = structlog.get_logger(__name__)
+
+Properties = Mapping[str, Value]
+"""The live properties a rule asked for, all readable; None where AWS says that nothing is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a rule may know besides the properties it reads."""
+
+    resource: DeclaredResource
+    tenant: TenantFacts
+    cell: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A rule's answer: ``bad`` says what is wrong, empty when nothing is. ``observed`` is the evidence."""
+
+    bad: str = ""
+    observed: Value = None
+
+
+OK = Judgement()
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Live properties of one resource of ``type``, to show what a rule accepts and what it does not."""
+
+    type: str
+    properties: Properties
+    regimes: frozenset[str] = frozenset({"pci-dss", "hipaa", "gdpr", "soc2"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One compliance rule. ``check`` is pure and returns None where the rule does not apply to the resource."""
+
+    id: str
+    title: str
+    description: str
+    severity: Severity
+    source: str
+    """URL of where AWS or the regime says so."""
+    reads: Mapping[str, tuple[str, ...]]
+    """The live properties the rule reads, by resource type."""
+    check: Callable[[Properties, Context], Judgement | None]
+    passing: Example
+    failing: Example
+    controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Control numbers by regime. The rule is asked for tenants under one of these regimes."""
+    always: bool = False
+    """Asked for every tenant, whatever its regimes."""
+    companion: Mapping[str, str] = field(default_factory=dict)
+    """Resource type → the type that must be declared for each of them, naming it by its input ``bucket``."""
+
+    def applies(self, regimes: Collection[str]) -> bool:
+        return self.always or not self.controls.keys().isdisjoint(regimes)
+
+
+def judge(
+    rule: Rule, declared: Declared, resource: DeclaredResource, seen: ObservedResource, tenant: TenantFacts
+) -> Iterator[Finding]:
+    """What ``rule`` says of one resource. Nothing of an absent one: that it is missing is a finding of its own."""
+    if seen.presence is Presence.ABSENT or not rule.applies(tenant.regimes):
+        return
+    if resource.type in rule.companion and not _has_companion(declared, resource, rule.companion[resource.type]):
+        message = f"no {rule.companion[resource.type].rsplit(':', 1)[-1]} is declared for it"
+        yield about(resource, rule.id, Kind.COMPLIANCE, Verdict.FAIL, rule.severity, message)
+    if resource.type not in rule.reads:
+        return
+    unknown = _unknown(rule.reads[resource.type], seen)
+    if unknown:
+        yield about(resource, rule.id, Kind.COMPLIANCE, Verdict.UNKNOWN, rule.severity, unknown)
+        return
+    properties = {name: seen.properties[name] for name in rule.reads[resource.type]}
+    try:
+        judgement = rule.check(properties, Context(resource, tenant, declared.cell))
+    except Exception:
+        log.exception("rule crashed", rule=rule.id, urn=resource.urn)
+        message = "the rule crashed; the traceback is in the log"
+        yield about(resource, rule.id, Kind.COMPLIANCE, Verdict.UNKNOWN, rule.severity, message)
+        return
+    if judgement is not None:
+        verdict = Verdict.FAIL if judgement.bad else Verdict.PASS
+        message = plain(judgement.bad) or rule.title
+        yield about(resource, rule.id, Kind.COMPLIANCE, verdict, rule.severity, message, observed=judgement.observed)
+
+
+def mapping(value: Value) -> Mapping[str, Value]:
+    """A block that may not be set."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def items(value: Value) -> tuple[Value, ...]:
+    """A list that may not be set; one thing alone counts as a list of it."""
+    if value is None or value == "":
+        return ()
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def is_true(value: Value) -> bool:
+    """A boolean, which some properties spell as a string."""
+    return value is True or value == "true"
+
+
+def _unknown(names: Collection[str], seen: ObservedResource) -> str:
+    """Why the rule cannot be asked; empty if it can."""
+    if seen.presence is Presence.UNKNOWN:
+        return f"not known: {plain(seen.reason)}"
+    for name in names:
+        if name not in seen.properties:
+            return f"{name} is not known: the observer does not return it"
+        if (unreadable := first_unreadable(seen.properties[name])) is not None:
+            return f"{name} is not known: {plain(unreadable.reason)}"
+    return ""
+
+
+def _has_companion(declared: Declared, resource: DeclaredResource, type_: str) -> bool:
+    return any(
+        other.type == type_ and (resource.urn in other.dependencies or other.inputs.get("bucket") == resource.id)
+        for other in declared.resources.values()
+    )

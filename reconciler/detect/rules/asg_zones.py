@@ -1,0 +1,27 @@
+"""One zone fails as a whole; servers in one subnet fail with it."""
+
+from __future__ import annotations
+
+from reconciler.detect.rule import OK, Context, Example, Judgement, Properties, Rule, items
+from reconciler.model import Severity
+
+_TYPE = "aws:autoscaling/group:Group"
+
+
+def check(seen: Properties, _: Context) -> Judgement:
+    subnets = items(seen["vpcZoneIdentifiers"])
+    return OK if len(subnets) > 1 else Judgement("all servers are in one subnet, so in one zone", list(subnets))
+
+
+RULE = Rule(
+    id="asg-zones",
+    title="Servers are spread over zones",
+    description="An auto scaling group places its servers in at least two subnets; a subnet lies in one zone.",
+    severity=Severity.MEDIUM,
+    source="https://docs.aws.amazon.com/autoscaling/ec2/userguide/auto-scaling-benefits.html",
+    controls={"hipaa": ("164.308(a)(7)(i)",), "gdpr": ("Art. 32(1)(b)",), "soc2": ("A1.2",)},
+    reads={_TYPE: ("vpcZoneIdentifiers",)},
+    check=check,
+    passing=Example(_TYPE, {"vpcZoneIdentifiers": ["subnet-0a", "subnet-0b"]}),
+    failing=Example(_TYPE, {"vpcZoneIdentifiers": ["subnet-0a"]}),
+)

@@ -1,0 +1,53 @@
+"""What tenants' customers send crosses the internet up to the load balancer."""
+
+from __future__ import annotations
+
+import re
+
+from reconciler.detect.rule import OK, Context, Example, Judgement, Properties, Rule, items, mapping
+from reconciler.model import Severity
+
+_TYPE = "aws:lb/listener:Listener"
+# The families without the "Ext" ones, which still negotiate ciphers without forward secrecy.
+_MODERN = re.compile(r"ELBSecurityPolicy-TLS13-1-[23](-Res)?(-FIPS)?(-PQ)?-20[0-9]{2}-[0-9]{2}")
+
+
+def check(seen: Properties, _: Context) -> Judgement | None:
+    if seen["protocol"] in ("HTTPS", "TLS"):
+        policy = str(seen["sslPolicy"])
+        return (
+            OK if _MODERN.fullmatch(policy) else Judgement(f"TLS policy {policy} is not TLS 1.2 or newer only", policy)
+        )
+    if seen["protocol"] != "HTTP":
+        return None
+    actions = [mapping(action) for action in items(seen["defaultActions"])]
+    redirects = [mapping(a.get("redirect")).get("protocol") == "HTTPS" for a in actions if a.get("type") == "redirect"]
+    if len(redirects) == len(actions) and redirects and all(redirects):
+        return OK
+    return Judgement("plain HTTP is served, not redirected to HTTPS", seen["defaultActions"])
+
+
+RULE = Rule(
+    id="elb-tls-policy",
+    title="Listeners speak modern TLS",
+    description="HTTPS listeners accept TLS 1.2 and 1.3 only; HTTP listeners do nothing but redirect to HTTPS.",
+    severity=Severity.HIGH,
+    source="https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html",
+    controls={
+        "pci-dss": ("4.2.1",),
+        "hipaa": ("164.312(e)(1)", "164.312(e)(2)(ii)"),
+        "gdpr": ("Art. 32(1)(a)",),
+        "soc2": ("CC6.7",),
+    },
+    reads={_TYPE: ("protocol", "sslPolicy", "defaultActions")},
+    check=check,
+    passing=Example(
+        _TYPE,
+        {
+            "protocol": "HTTPS",
+            "sslPolicy": "ELBSecurityPolicy-TLS13-1-2-2021-06",
+            "defaultActions": [{"type": "forward"}],
+        },
+    ),
+    failing=Example(_TYPE, {"protocol": "HTTP", "sslPolicy": None, "defaultActions": [{"type": "forward"}]}),
+)

@@ -1,0 +1,143 @@
+"""The looking half of a cycle: observe and detect as one, with everything that both are given."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from reconciler.act.engine import Engine
+from reconciler.declare.values import value
+from reconciler.detect.detect import detect
+from reconciler.detect.health import also_judged_by
+from reconciler.model import (
+    Coverage,
+    Declared,
+    Finding,
+    Observed,
+    Path,
+    Presence,
+    Refreshed,
+    Scan,
+    Seen,
+    Span,
+    Unreadable,
+    Unseen,
+    Urn,
+)
+from reconciler.observe.clients import Clients
+from reconciler.observe.observe import observe
+from reconciler.observe.reads import Observer
+from reconciler.record.store import Store
+from reconciler.settings import Settings
+from reconciler.spellings import Known, Spellings, Verdicts
+from reconciler.wiring import accepted_exceptions
+
+_GRACE_SECONDS = 10.0
+"""How long an engine that is told to stop looking may take; it has nothing in flight that could be lost."""
+
+
+class Looking:
+    """Looks at one cell, as often as it is asked to."""
+
+    def __init__(self, settings: Settings, store: Store, observers: Mapping[str, Observer], *, actor: str) -> None:
+        self._settings = settings
+        self._exceptions = accepted_exceptions(settings)
+        self._clients: Clients | None = None
+        self.observers = observers
+        self.kinds = {token: observer.kind for token, observer in observers.items()}
+        self._spellings = Spellings(store, self.kinds, self._refresh, actor)
+
+    def judged(self, declared: Declared, only: Collection[Urn] | None) -> Verdicts:
+        """One fresh look, and its verdicts."""
+        known = self._spellings.known(declared)
+        first = self._look(declared, only, known)
+        learnt = self._spellings.learn(declared, known, first, lambda urns: self._look(declared, urns, known))
+        if learnt.spellings == known.spellings:
+            return first
+        return first[0], self._verdicts(declared, first[0], only, learnt)
+
+    def _look(self, declared: Declared, only: Collection[Urn] | None, known: Known) -> Verdicts:
+        observed = observe(
+            declared,
+            self.aws(declared),
+            only=None if only is None else {*only, *also_judged_by(declared, only)},
+            observers=self.observers,
+            refresh=self._refresh,
+            fresh=timedelta(seconds=self._settings.fresh_seconds),
+        )
+        return observed, self._verdicts(declared, observed, only, known)
+
+    def _verdicts(
+        self, declared: Declared, observed: Observed, only: Collection[Urn] | None, known: Known
+    ) -> tuple[Finding, ...]:
+        return detect(
+            declared,
+            observed,
+            self.kinds,
+            exceptions=self._exceptions,
+            now=datetime.now(UTC),
+            only=only,
+            spellings=known.spellings,
+        )
+
+    def scan(self, run_id: str, declared: Declared, only: Collection[Urn] | None, *, began: float) -> Scan:
+        """A look with the account of what was seen. ``began`` is the monotonic second at which the pass did."""
+        observed, findings = self.judged(declared, only)
+        seconds = time.monotonic() - began
+        chosen = observed.resources if only is None else {u: o for u, o in observed.resources.items() if u in only}
+        coverage = self._coverage(declared, replace(observed, resources=chosen), seconds)
+        return Scan(run_id, declared.cell, declared, observed, findings, coverage)
+
+    def aws(self, declared: Declared) -> Clients:
+        """The guarded clients of the cell's account and region."""
+        place = (declared.account, declared.region)
+        if self._clients is None or (self._clients.account, self._clients.region) != place:
+            self._clients = Clients(declared.region, declared.account, connections=self._settings.concurrency)
+        return self._clients
+
+    def engine(self, *, timeout: float | None = None) -> Engine:
+        """The cell's engine. Raises EngineError if there is no CLI."""
+        config = self._settings.config_file
+        project, config = self._settings.project_dir.resolve(), config.resolve() if config else None
+        if timeout is None:
+            return Engine(project, self._settings.cell, config, os.environ)
+        return Engine(project, self._settings.cell, config, os.environ, timeout=timeout, grace=_GRACE_SECONDS)
+
+    def _refresh(self, urns: Collection[Urn]) -> Mapping[Urn, Refreshed | Unreadable]:
+        """``ports.Refresh``: the engine's look, in the nouns' vocabulary. The engine is only made when it is needed."""
+        with self.engine(timeout=self._settings.refresh_timeout_seconds) as engine:
+            return {urn: _in_our_words(answer) for urn, answer in engine.refreshed(urns).items()}
+
+    def _coverage(self, declared: Declared, observed: Observed, seconds: float) -> Coverage:
+        seen = [o for o in observed.resources.values() if o.presence is not Presence.UNKNOWN]
+        unseen = [o for o in observed.resources.values() if o.presence is Presence.UNKNOWN]
+        types = {urn: declared.resources[urn].type for urn in observed.resources}
+        return Coverage(
+            declared=len(observed.resources),
+            observed=len(seen),
+            unknown=len(unseen),
+            unsupported=tuple(sorted(set(types.values()) - self.observers.keys())),
+            calls=observed.calls,
+            seconds=seconds,
+            paths=tuple(_seen(path, span, observed) for path, span in observed.spans.items()),
+            unseen=tuple(Unseen(o.urn, types[o.urn], o.path, o.reason) for o in unseen),
+        )
+
+
+def _seen(path: Path, span: Span, observed: Observed) -> Seen:
+    mine = [o for o in observed.resources.values() if o.path is path and o.presence is not Presence.UNKNOWN]
+    return Seen(path, len(mine), span)
+
+
+def _in_our_words(answer: Refreshed | Unreadable) -> Refreshed | Unreadable:
+    """Secrets sealed, marks of the engine's own removed."""
+    if isinstance(answer, Unreadable):
+        return answer
+    before, inputs, outputs = (
+        {name: value(item) for name, item in values.items()}
+        for values in (answer.before, answer.inputs, answer.outputs)
+    )
+    return replace(answer, before=before, inputs=inputs, outputs=outputs)

@@ -1,0 +1,168 @@
+"""How launch templates are seen: the templates and their newest versions, both in bulk for the whole account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.model import DeclaredResource, ResourceKind, Value
+from reconciler.observe.aws._common import call, unreadable
+from reconciler.observe.aws.ec2 import TEMPLATES, chosen, listed, pulumi_words
+from reconciler.observe.reads import Answers, Failed, Missing, More, Read, Row, Rows, Sight
+from reconciler.observe.tags import plain
+
+VERSIONS = call("ec2", "describe_launch_template_versions", "LaunchTemplateVersions", Versions=["$Latest", "$Default"])
+"""Without a template's id this answers for every template of the account (EC2 API reference)."""
+
+
+def version_of(template: str, number: int) -> Read:
+    """One version of one template, asked for directly."""
+    return call(
+        "ec2",
+        "describe_launch_template_versions",
+        "LaunchTemplateVersions",
+        absent=(*TEMPLATES.absent, "InvalidLaunchTemplateId.VersionNotFound"),
+        target=f"{template} version {number}",
+        LaunchTemplateId=template,
+        Versions=[str(number)],
+    )
+
+
+def version(answers: Answers, template: str, number: int) -> Row | Missing | Failed | More:
+    """The row of one version, from the bulk answer where it is there."""
+    bulk = answers.get(VERSIONS)
+    if isinstance(bulk, More):
+        return bulk
+    if isinstance(bulk, Rows):
+        for row in bulk.rows:
+            if row.get("LaunchTemplateId") == template and row.get("VersionNumber") == number:
+                return row
+    return answers.one(version_of(template, number))
+
+
+_SAME = (
+    "CapacityReservationSpecification",
+    "CpuOptions",
+    "CreditSpecification",
+    "DisableApiStop",
+    "DisableApiTermination",
+    "EnclaveOptions",
+    "HibernationOptions",
+    "IamInstanceProfile",
+    "ImageId",
+    "InstanceInitiatedShutdownBehavior",
+    "InstanceMarketOptions",
+    "InstanceRequirements",
+    "InstanceType",
+    "KernelId",
+    "KeyName",
+    "LicenseSpecifications",
+    "MaintenanceOptions",
+    "Monitoring",
+    "NetworkPerformanceOptions",
+    "Placement",
+    "PrivateDnsNameOptions",
+    "RamDiskId",
+    "SecondaryInterfaces",
+    "UserData",
+)
+_FIELDS = {name: name[:1].lower() + name[1:] for name in _SAME} | {
+    "SecurityGroupIds": "vpcSecurityGroupIds",
+    "SecurityGroups": "securityGroupNames",
+}
+_INTERFACE_NAMES = {
+    "groups": "securityGroups",
+    "privateIpAddresses": "ipv4Addresses",
+    "secondaryPrivateIpAddressCount": "ipv4AddressCount",
+}
+_INTERFACE_LISTS = {
+    "ipv4Addresses": "privateIpAddress",
+    "ipv6Addresses": "ipv6Address",
+    "ipv4Prefixes": "ipv4Prefix",
+    "ipv6Prefixes": "ipv6Prefix",
+}
+_INTERFACE_FLAGS = ("associateCarrierIpAddress", "associatePublicIpAddress", "deleteOnTermination", "primaryIpv6")
+
+
+def data_properties(data: Mapping[str, Any]) -> dict[str, Value]:
+    """A version's content in Pulumi's words. Some flags are strings there: unset, "true" and "false" differ."""
+    seen = chosen(data, _FIELDS)
+    seen["ebsOptimized"] = _flag(data["EbsOptimized"]) if data.get("EbsOptimized") is not None else None
+    options = pulumi_words(data.get("MetadataOptions", {}))
+    seen["metadataOptions"] = {name: value for name, value in options.items() if name != "state"}
+    seen["blockDeviceMappings"] = [_mapping(one) for one in data.get("BlockDeviceMappings", ())]
+    seen["networkInterfaces"] = [_interface(one) for one in data.get("NetworkInterfaces", ())]
+    seen["tagSpecifications"] = [
+        {"resourceType": one.get("ResourceType", ""), "tags": plain(one.get("Tags", ()))}
+        for one in data.get("TagSpecifications", ())
+    ]
+    return seen
+
+
+def _flag(value: object) -> str:
+    return str(value).lower()
+
+
+def _mapping(one: Mapping[str, Any]) -> dict[str, Value]:
+    seen: dict[str, Any] = pulumi_words(one)
+    ebs = seen.get("ebs", {})
+    for name in ("encrypted", "deleteOnTermination"):
+        if name in ebs:
+            ebs[name] = _flag(ebs[name])
+    return seen
+
+
+def _interface(one: Mapping[str, Any]) -> dict[str, Value]:
+    seen = {_INTERFACE_NAMES.get(name, name): value for name, value in pulumi_words(one).items()}
+    for name, member in _INTERFACE_LISTS.items():
+        if name in seen:
+            seen[name] = [address[member] for address in seen[name]]
+    for name in _INTERFACE_FLAGS:
+        if name in seen:
+            seen[name] = _flag(seen[name])
+    return seen
+
+
+def _see(declared: DeclaredResource, row: Row, answers: Answers) -> Sight:
+    default, latest = row["DefaultVersionNumber"], row["LatestVersionNumber"]
+    newest = version(answers, declared.id, latest)
+    if isinstance(newest, More):
+        return newest
+    seen: dict[str, Value] = {
+        "name": row.get("LaunchTemplateName", ""),
+        "defaultVersion": default,
+        "latestVersion": latest,
+        # AWS keeps no such switch. Declared true, it holds while the newest version is the default one.
+        "updateDefaultVersion": bool(declared.inputs.get("updateDefaultVersion")) and default == latest,
+    }
+    if isinstance(newest, Failed | Missing):
+        reason = newest.reason if isinstance(newest, Failed) else f"the newest version vanished: {newest.how}"
+        return {**seen, **unreadable(("description", *data_properties({})), reason)}
+    description = newest.get("VersionDescription", "")
+    return {**seen, "description": description, **data_properties(newest.get("LaunchTemplateData", {}))}
+
+
+OBSERVERS = (
+    listed(
+        ResourceKind(
+            "aws:ec2/launchTemplate:LaunchTemplate",
+            unordered=frozenset(
+                {
+                    "blockDeviceMappings",
+                    "licenseSpecifications",
+                    "networkInterfaces[].securityGroups",
+                    "securityGroupNames",
+                    "tagSpecifications",
+                    "vpcSecurityGroupIds",
+                }
+            ),
+            write_only=frozenset({"namePrefix"}),
+            references=frozenset({"blockDeviceMappings[].ebs.kmsKeyId"}),
+        ),
+        TEMPLATES,
+        _see,
+        "ec2:DescribeLaunchTemplates",
+        "ec2:DescribeLaunchTemplateVersions",
+        extra=lambda _: (VERSIONS,),
+    ),
+)

@@ -1,0 +1,278 @@
+"""The servers behind an auto scaling group, as three services see them: the group, EC2, and the load balancer.
+
+They disagree for a while whenever something happens, and the disagreements are what matters: in service but not
+registered, registered but no longer in the group, in the group but gone from EC2.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeAlias
+
+from reconciler.model import DeclaredResource, Fleet, Member, Unreadable
+from reconciler.observe.aws._common import call, together
+from reconciler.observe.aws.autoscaling import GROUPS
+from reconciler.observe.aws.autoscaling import group as group_of
+from reconciler.observe.aws.ec2 import INSTANCES, TEMPLATES
+from reconciler.observe.aws.ec2_launch import version
+from reconciler.observe.reads import Answers, Failed, Missing, More, Read, Row, Rows
+
+GROUP = "aws:autoscaling/group:Group"
+
+PERMISSIONS = (
+    "autoscaling:DescribeAutoScalingGroups",
+    "autoscaling:DescribeTags",
+    "ec2:DescribeInstances",
+    "ec2:DescribeLaunchTemplateVersions",
+    "ec2:DescribeLaunchTemplates",
+    "elasticloadbalancing:DescribeTargetHealth",
+)
+
+_WORST_FIRST = ("unhealthy", "unregistered", "draining", "unavailable", "initial", "unused", "unhealthy.draining")
+
+Targets: TypeAlias = Mapping[str, Row] | Unreadable
+"""The targets of one target group by instance id."""
+
+
+def reads(declared: DeclaredResource) -> tuple[Read, ...]:
+    return (GROUPS.read, INSTANCES.read, TEMPLATES.read, *(_health(arn) for arn in _target_groups(declared)))
+
+
+def see(declared: DeclaredResource, answers: Answers) -> Fleet | Missing | Failed | More:
+    """The fleet of one declared group; Missing if the group does not exist, Failed if it could not be read."""
+    group = group_of(declared.id, answers)
+    if isinstance(group, Missing | Failed | More):
+        return group
+    arns = _target_groups(declared)
+    health = {arn: answers.get(_health(arn)) for arn in arns}
+    if (more := together(*health.values())).reads:
+        return more
+    targets = {arn: _targets(answer) for arn, answer in health.items()}
+    current = _current_versions(group, answers)
+    if isinstance(current, More):
+        return current
+
+    members: list[Member] = []
+    asked: list[More] = []
+    for inside in _inside_and_left(group, targets, answers):
+        instance = INSTANCES.row(inside["InstanceId"], answers)
+        outdated = _outdated(inside, instance, current, answers)
+        found = _target(inside, targets, answers)
+        if isinstance(instance, More) or isinstance(outdated, More) or isinstance(found, More):
+            asked += [one for one in (instance, outdated, found) if isinstance(one, More)]
+            continue
+        state = _state(instance)
+        if inside["LifecycleState"] == "Detached" and state == "terminated":
+            continue
+        target, reason = found
+        members.append(
+            Member(
+                instance_id=inside["InstanceId"],
+                zone=inside.get("AvailabilityZone") or _zone(instance),
+                lifecycle=inside["LifecycleState"],
+                state=state,
+                target=target,
+                target_reason=reason,
+                launched=_launched(instance),
+                outdated=outdated,
+            )
+        )
+    if (more := together(*asked)).reads:
+        return more
+    return Fleet(
+        group=declared.urn,
+        name=group["AutoScalingGroupName"],
+        desired=group["DesiredCapacity"],
+        minimum=group["MinSize"],
+        maximum=group["MaxSize"],
+        members=tuple(sorted(members, key=lambda member: member.instance_id)),
+        grace_seconds=group.get("HealthCheckGracePeriod", 0),
+        target_groups=arns,
+    )
+
+
+def _target_groups(declared: DeclaredResource) -> tuple[str, ...]:
+    arns = declared.inputs.get("targetGroupArns")
+    if not isinstance(arns, Sequence) or isinstance(arns, str):
+        return ()
+    return tuple(sorted(arn for arn in arns if isinstance(arn, str)))
+
+
+def _health(arn: str) -> Read:
+    return call(
+        "elbv2",
+        "describe_target_health",
+        "TargetHealthDescriptions",
+        absent=("TargetGroupNotFound",),
+        target=arn,
+        TargetGroupArn=arn,
+    )
+
+
+def _health_of(arn: str, instance: str) -> Read:
+    """One target, registered or not: AWS answers for any."""
+    return call(
+        "elbv2",
+        "describe_target_health",
+        "TargetHealthDescriptions",
+        absent=("TargetGroupNotFound",),
+        target=f"{instance} in {arn}",
+        TargetGroupArn=arn,
+        Targets=((("Id", instance),),),
+    )
+
+
+def _targets(answer: Any) -> Targets:
+    if isinstance(answer, Rows):
+        return {row["Target"]["Id"]: row for row in answer.rows}
+    return Unreadable(answer.how if isinstance(answer, Missing) else answer.reason)
+
+
+def _inside_and_left(group: Row, targets: Mapping[str, Targets], answers: Answers) -> list[Row]:
+    """The group's instances, then the instances still registered for it that no group has: ``Detached``."""
+    inside = list(group.get("Instances", ()))
+    groups = answers.get(GROUPS.read)
+    rows = groups.rows if isinstance(groups, Rows) else ()
+    known = {one["InstanceId"] for row in (*rows, group) for one in row.get("Instances", ())}
+    left: dict[str, Row] = {}
+    for found in targets.values():
+        if isinstance(found, Mapping):
+            for id_, row in found.items():
+                if id_.startswith("i-") and id_ not in known:
+                    zone = row["Target"].get("AvailabilityZone", "")
+                    left[id_] = {"InstanceId": id_, "LifecycleState": "Detached", "AvailabilityZone": zone}
+    return inside + list(left.values())
+
+
+def _state(instance: Row | Missing | Failed) -> str | Unreadable:
+    if isinstance(instance, Failed):
+        return Unreadable(instance.reason)
+    if isinstance(instance, Missing):
+        return "terminated"
+    state: str = instance["State"]["Name"]
+    return state
+
+
+def _zone(instance: Row | Missing | Failed) -> str:
+    return str(instance.get("Placement", {}).get("AvailabilityZone", "")) if isinstance(instance, Mapping) else ""
+
+
+def _launched(instance: Row | Missing | Failed) -> datetime | None:
+    moment = instance.get("LaunchTime") if isinstance(instance, Mapping) else None
+    return moment.astimezone(UTC) if isinstance(moment, datetime) else None
+
+
+def _target(inside: Row, targets: Mapping[str, Targets], answers: Answers) -> tuple[str | Unreadable, str] | More:
+    """The worst that any target group says of an instance, with the load balancer's own reason.
+
+    Without a load balancer the group's own health check is the only word there is. A server in service that a list of
+    targets lacks is asked for by its id: a list that lost some of its rows looks the same.
+    """
+    if not targets:
+        return ("healthy" if inside.get("HealthStatus") == "Healthy" else "unhealthy", "the group's own health check")
+    found: list[tuple[str, str]] = []
+    id_ = inside["InstanceId"]
+    for arn, one in targets.items():
+        if isinstance(one, Unreadable):
+            return one, ""
+        row = one.get(id_)
+        if row is None and inside["LifecycleState"] != "InService":
+            found.append(("unused", ""))
+            continue
+        if row is None:
+            answer = answers.one(_health_of(arn, id_))
+            if isinstance(answer, More):
+                return answer
+            if not isinstance(answer, Mapping):
+                return Unreadable(answer.how if isinstance(answer, Missing) else answer.reason), ""
+            row = answer
+        health = row.get("TargetHealth", {})
+        state = "unregistered" if health.get("Reason") == "Target.NotRegistered" else health.get("State", "unavailable")
+        found.append((state, health.get("Description") or health.get("Reason") or ""))
+    worst = {state: rank for rank, state in enumerate(_WORST_FIRST)}
+    return min(found, key=lambda pair: worst.get(pair[0], len(worst)))
+
+
+# --- which template version --------------------------------------------------------------------------------
+
+
+def _current_versions(group: Row, answers: Answers) -> tuple[tuple[str, int], ...] | Unreadable | More:
+    """The template versions the group launches now, as (template id, number); several if it mixes templates."""
+    mixed = group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
+    specs = [
+        group.get("LaunchTemplate"),
+        mixed.get("LaunchTemplateSpecification"),
+        *(one.get("LaunchTemplateSpecification") for one in mixed.get("Overrides", ())),
+    ]
+    current: list[tuple[str, int]] = []
+    for spec in filter(None, specs):
+        id_, name = spec["LaunchTemplateId"], spec.get("Version") or "$Default"
+        if name not in ("$Default", "$Latest"):
+            current.append((id_, int(name)))
+            continue
+        template = TEMPLATES.row(id_, answers)
+        if isinstance(template, More):
+            return template
+        if isinstance(template, Missing | Failed):
+            return Unreadable(template.how if isinstance(template, Missing) else template.reason)
+        member = "DefaultVersionNumber" if name == "$Default" else "LatestVersionNumber"
+        current.append((id_, template[member]))
+    return tuple(dict.fromkeys(current))
+
+
+def _outdated(
+    inside: Row,
+    instance: Row | Missing | Failed | More,
+    current: tuple[tuple[str, int], ...] | Unreadable,
+    answers: Answers,
+) -> bool | Unreadable | More:
+    """Whether an instance came from content that its group does not launch any more. Numbers alone prove nothing:
+    a new version may say the same, so versions that differ in number are compared by what they hold."""
+    if isinstance(current, Unreadable):
+        return current
+    if not current:
+        return False
+    launched = _launched_from(inside, instance)
+    if launched is None:
+        # In no group, and EC2 did not say: it cannot be told.
+        return isinstance(inside.get("LaunchConfigurationName"), str) or Unreadable("no template version is noted")
+    if launched in current:
+        return False
+    found = [version(answers, *one) for one in (launched, *current)]
+    if (more := together(*found)).reads:
+        return more
+    contents: list[Any] = []
+    for row in found:
+        if not isinstance(row, Mapping):
+            return Unreadable(row.reason if isinstance(row, Failed) else f"version cannot be compared: {_how(row)}")
+        contents.append(_ordered(row.get("LaunchTemplateData", {})))
+    return contents[0] not in contents[1:]
+
+
+def _ordered(content: Any) -> Any:
+    """The content with its lists (tags, groups, devices) in one order: AWS keeps none."""
+    if isinstance(content, Mapping):
+        return {key: _ordered(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return sorted((_ordered(value) for value in content), key=partial(json.dumps, sort_keys=True, default=str))
+    return content
+
+
+def _how(row: Missing | More) -> str:
+    return row.how if isinstance(row, Missing) else ""
+
+
+def _launched_from(inside: Row, instance: Row | Missing | Failed | More) -> tuple[str, int] | None:
+    """The template version of an instance: as EC2 marked it at launch, or else as its group notes it."""
+    if isinstance(instance, Mapping):
+        marks = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
+        id_, number = marks.get("aws:ec2launchtemplate:id"), marks.get("aws:ec2launchtemplate:version", "")
+        if id_ and number.isdigit():
+            return id_, int(number)
+    noted = inside.get("LaunchTemplate")
+    if noted and str(noted.get("Version", "")).isdigit():
+        return noted["LaunchTemplateId"], int(noted["Version"])
+    return None

@@ -1,0 +1,1 @@
+"""The durable record: what was found, intended, done and by whom, and who may act now."""

@@ -1,0 +1,133 @@
+"""The tables. Moments are ISO 8601 texts in UTC and documents JSON texts, so that every database keeps them alike."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
+
+VERSION = 2
+"""Grows with every change of the tables; a store of a later version is refused."""
+OLDEST = 1
+"""Stores of this version and later lack nothing but tables, which are made when they are opened."""
+
+METADATA = MetaData()
+
+META = Table(
+    "stackmend_meta",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    Column("created", String(32), nullable=False),
+)
+
+RUNS = Table(
+    "runs",
+    METADATA,
+    Column("run_id", String(64), primary_key=True),
+    Column("cell", String(100), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("started", String(32), nullable=False),
+    Column("finished", String(32)),
+    Column("summary", Text, nullable=False),
+    Index("runs_by_cell", "cell", "started"),
+)
+
+FINDINGS = Table(
+    "findings",
+    METADATA,
+    Column("run_id", String(64), ForeignKey("runs.run_id"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("finding_id", String(64), nullable=False),
+    Column("document", Text, nullable=False),
+    Index("findings_by_id", "finding_id"),
+)
+
+INTENTS = Table(
+    "intents",
+    METADATA,
+    Column("intent", Integer, primary_key=True),
+    Column("cell", String(100), nullable=False),
+    Column("run_id", String(64), nullable=False),
+    Column("token", Integer, nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("repair", Text, nullable=False),
+    Index("intents_by_cell", "cell", "at"),
+)
+
+OPEN = Table(
+    "open_intents",
+    METADATA,
+    Column("cell", String(100), primary_key=True),
+    Column("urn", String(1024), primary_key=True),
+    Column("intent", Integer, ForeignKey("intents.intent"), nullable=False),
+)
+"""The key is what makes two repairs of one resource at once impossible, whatever the code above it does."""
+
+OUTCOMES = Table(
+    "outcomes",
+    METADATA,
+    Column("intent", Integer, ForeignKey("intents.intent"), primary_key=True, autoincrement=False),
+    Column("at", String(32), nullable=False),
+    Column("outcome", Text, nullable=False),
+)
+"""The key is what makes a second terminal record of an intent impossible."""
+
+LEASES = Table(
+    "leases",
+    METADATA,
+    Column("cell", String(100), primary_key=True),
+    Column("token", Integer, nullable=False),
+    Column("holder", String(64), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("process", Text, nullable=False),
+    Column("acquired", String(32), nullable=False),
+    Column("expires", String(32), nullable=False),
+)
+"""A released lease has no holder; its row stays, because its token must only ever grow."""
+
+PAUSES = Table(
+    "pauses",
+    METADATA,
+    Column("cell", String(100), primary_key=True),
+    Column("tenant", String(100), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("who", String(255), nullable=False),
+    Column("since", String(32), nullable=False),
+)
+"""An empty tenant is the whole cell."""
+
+LEDGER = Table(
+    "ledger",
+    METADATA,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", String(32), nullable=False),
+    Column("cell", String(100), nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("event", String(64), nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("prev_hash", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+
+CHECKPOINTS = Table(
+    "checkpoints",
+    METADATA,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("document", Text, nullable=False),
+)
+
+BASELINES = Table(
+    "baselines",
+    METADATA,
+    Column("cell", String(100), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("saved", String(32), nullable=False),
+    Column("document", Text, nullable=False),
+)
+
+SPELLINGS = Table(
+    "spellings",
+    METADATA,
+    Column("cell", String(100), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+)

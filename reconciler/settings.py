@@ -1,0 +1,281 @@
+"""The operator's settings: an optional TOML file, overridden by ``STACKMEND_*`` variables, checked before all else.
+
+A setting that cannot be used stops the program with the file, the key, the value and what is allowed; there is no
+setting whose absence makes the product bolder.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
+
+from reconciler.errors import ConfigurationError
+from tenancy.tiers import TIERS
+
+FILE = "stackmend.toml"
+PREFIX = "STACKMEND_"
+LARGEST_FILE_BYTES = 1_000_000
+
+_PERCENTAGE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much of something: ``count`` things, or a ``share`` (0 to 1) of what there is; exactly one is set."""
+
+    count: int | None = None
+    share: float | None = None
+
+
+def _amount(value: object) -> Amount:
+    if isinstance(value, Amount):
+        return value
+    match = _PERCENTAGE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match:
+        percent = float(match[1])
+        if 0 < percent <= 100:
+            return Amount(share=percent / 100)
+    else:
+        whole = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+        if isinstance(whole, int) and not isinstance(whole, bool) and 1 <= whole <= 1_000_000:
+            return Amount(count=whole)
+    raise ValueError(
+        "allowed are a whole number from 1 to 1000000, or a percentage above 0 % and up to 100 %, as in '10%'"
+    )
+
+
+def _share(value: object) -> object:
+    """A share may be written as a percentage; a number is taken as it is."""
+    match = _PERCENTAGE.fullmatch(value.strip()) if isinstance(value, str) else None
+    return float(match[1]) / 100 if match else _number(value)
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("allowed is a number, not true or false")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("allowed is a finite number")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_number)]
+Seconds = Annotated[float, BeforeValidator(_number)]
+Share = Annotated[float, BeforeValidator(_share), Field(gt=0, le=1)]
+Limit = Annotated[Amount, NoDecode, BeforeValidator(_amount)]
+Percent = Annotated[float, BeforeValidator(_number), Field(ge=0, le=100)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Budget(_Table):
+    """``[budget]``: resources that one pass may touch; a replaced server counts as one."""
+
+    overall: Limit = Field(default=Amount(share=0.20), validation_alias="global")
+    tenant: Limit = Amount(share=0.20)
+
+
+class Breaker(_Table):
+    """``[breaker]``: above this share of failing resources nothing is repaired and a person decides."""
+
+    share: Share = 0.20
+    minimum: Count = Field(default=5, ge=1, le=10_000)
+    """Fewer failing resources than this never open the breaker."""
+    fleet_share: Share = 0.50
+    """Above this share of failing servers of one fleet, none of them is replaced."""
+
+
+class Flap(_Table):
+    """``[flap]``: repairs of one resource in a window, after which a person looks at it."""
+
+    limit: Count = Field(default=3, ge=1, le=100)
+    window_seconds: Seconds = Field(default=3600, ge=60, le=30 * 86_400)
+    same_failure_limit: Count = Field(default=2, ge=1, le=100)
+    """A repair that failed the same way this often in the window is not tried again."""
+
+    @model_validator(mode="after")
+    def _failures_fit(self) -> Flap:
+        if self.same_failure_limit > self.limit:
+            raise ValueError(f"same_failure_limit must not exceed limit, which is {self.limit}")
+        return self
+
+
+class Verify(_Table):
+    """``[verify]``: how long a repair may take to prove itself."""
+
+    timeout_seconds: Seconds = Field(default=600, ge=1, le=86_400)
+    poll_seconds: Seconds = Field(default=5, gt=0, le=3600)
+
+    @model_validator(mode="after")
+    def _polls_in_time(self) -> Verify:
+        if self.poll_seconds > self.timeout_seconds:
+            raise ValueError(f"poll_seconds must not exceed timeout_seconds, which is {self.timeout_seconds:g}")
+        return self
+
+
+class Rollout(_Table):
+    """``[rollout]``: replacing the servers of a fleet."""
+
+    bake_seconds: Seconds = Field(default=60, ge=0, le=86_400)
+    """How long a new server must stay healthy before the old one leaves."""
+    floor_percent: Mapping[str, Percent] = Field(
+        default_factory=lambda: {tier.value: policy.healthy_floor_percent for tier, policy in TIERS.items()}
+    )
+    """Healthy servers that a fleet never goes below, in percent of the desired number, by tier."""
+
+
+class Settings(BaseSettings):
+    """All settings; frozen. ``load`` reads the file too, the constructor only the environment."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    cell: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+    """The Pulumi stack, which is the unit of locking and leasing."""
+    project_dir: Path = Path()
+    """The folder of ``Pulumi.yaml``."""
+    config_file: Path | None = None
+    """Stack configuration handed to the engine instead of the project's own."""
+    exceptions_file: Path | None = None
+    """Accepted findings."""
+    account: str | None = Field(default=None, pattern=r"^\d{12}$")
+    """The AWS account; otherwise the one in the stack's state."""
+    region: str | None = Field(default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    store_url: str = Field(default="", repr=False)
+    """SQLAlchemy URL of the record, by default ``sqlite:///.stackmend/<cell>.db``; may hold a password."""
+    checkpoint_key: Path | None = None
+    """Private key that signs checkpoints of the ledger; otherwise made beside the store."""
+    lease_seconds: Seconds = Field(default=60, ge=5, le=3600)
+    interval_seconds: Seconds = Field(default=300, ge=1, le=86_400)
+    """From the start of one pass of the service to the start of the next."""
+    concurrency: Count = Field(default=16, ge=1, le=256)
+    """AWS reads at the same time."""
+    fresh_seconds: Seconds = Field(default=60, ge=0, le=3600)
+    """A resource created less than this ago is not called missing: AWS may not show it everywhere yet."""
+    refresh_timeout_seconds: Seconds = Field(default=300, ge=10, le=86_400)
+    """How long the engine may take to look at the types that have no observer."""
+    budget: Budget = Budget()
+    breaker: Breaker = Breaker()
+    flap: Flap = Flap()
+    verify: Verify = Verify()
+    rollout: Rollout = Rollout()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _store_of_the_cell(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {"store_url": f"sqlite:///.stackmend/{given.get('cell')}.db", **given}
+
+
+def load(**overrides: Any) -> Settings:
+    """The settings of this process: ``overrides`` (the command line), then the environment, then the file.
+
+    The file is ``STACKMEND_SETTINGS``, or ``stackmend.toml`` in the working directory if there is one. Relative paths
+    in it are relative to its folder. Raises ConfigurationError.
+    """
+    named = os.environ.get(f"{PREFIX}SETTINGS")
+    path = Path(named) if named else Path(FILE)
+    in_file = _read(path) if named or path.exists() else {}
+    try:
+        in_environment = EnvSettingsSource(Settings)()
+    except SettingsError as error:
+        raise ConfigurationError(f"an environment variable cannot be read: {error}", where=PREFIX + "*") from error
+    given = {key: value for key, value in overrides.items() if value is not None}
+    merged = _merge(_merge(_beside(path, in_file), in_environment), given)
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        raise _explained(error, path, in_environment, given) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    where = str(path)
+    try:
+        size = path.stat().st_size
+        raw = path.read_bytes() if size <= LARGEST_FILE_BYTES else b""
+    except OSError as error:
+        raise ConfigurationError(f"cannot be read: {error.strerror}", where=where) from error
+    if size > LARGEST_FILE_BYTES:
+        raise ConfigurationError(f"is {size} bytes, allowed are {LARGEST_FILE_BYTES}", where=where)
+    try:
+        return tomllib.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ConfigurationError(
+            f"byte {raw[error.start]:#04x} is not UTF-8", where=f"{where}, line {line}", todo="Save the file as UTF-8."
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"is not TOML: {error}", where=where) from error
+
+
+def _beside(path: Path, in_file: Mapping[str, Any]) -> dict[str, Any]:
+    """The file's content with its relative paths made relative to its own folder."""
+    paths = ("project_dir", "config_file", "exceptions_file", "checkpoint_key")
+    return {
+        key: str(path.parent / value) if key in paths and isinstance(value, str) else value
+        for key, value in in_file.items()
+    }
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _explained(
+    error: ValidationError,
+    path: Path,
+    in_environment: Mapping[str, Any],
+    given: Mapping[str, Any],
+) -> ConfigurationError:
+    """One paragraph a line for every setting that is wrong, each with the place it came from."""
+    problems = []
+    for problem in error.errors(include_url=False):
+        keys = [str(part) for part in problem["loc"]]
+        dotted = ".".join(keys)
+        if _holds(given, keys):
+            source = "command line"
+        elif _holds(in_environment, keys):
+            source = PREFIX + "__".join(keys).upper()
+        else:
+            source = str(path)
+        if problem["type"] == "missing":
+            problems.append(f"{dotted} is not set: set it in {path} or as {PREFIX}{'__'.join(keys).upper()}")
+        elif problem["type"] == "extra_forbidden":
+            problems.append(f"{source}: {dotted} is not a setting; allowed are {', '.join(_known(keys[:-1]))}")
+        else:
+            reason = problem["msg"].removeprefix("Value error, ")
+            shown = "" if keys == ["store_url"] else f" = {problem['input']!r}"
+            problems.append(f"{source}: {dotted}{shown}: {reason}")
+    return ConfigurationError("; ".join(problems), where="settings", todo="Nothing was changed. See docs/settings.md.")
+
+
+def _holds(source: Mapping[str, Any], keys: list[str]) -> bool:
+    here: Any = source
+    for key in keys:
+        if not isinstance(here, Mapping) or key not in here:
+            return False
+        here = here[key]
+    return bool(keys)
+
+
+def _known(table: list[str]) -> list[str]:
+    """The settings of a table, as they are written."""
+    model: type[BaseModel] = Settings
+    for key in table:
+        annotation = model.model_fields[key].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return sorted(str(info.validation_alias or name) for name, info in model.model_fields.items())

@@ -1,0 +1,103 @@
+"""Settings turned into what the stages take: policies, floors, paces, and the guarded clients as acting sees them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any, NoReturn
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from reconciler.act.tools import Pace
+from reconciler.detect.exceptions import AcceptedException
+from reconciler.detect.exceptions import parse as parse_exceptions
+from reconciler.errors import ConfigurationError, WriteRefused
+from reconciler.model import Declared, Outcome, Repair, Urn
+from reconciler.observe import guard
+from reconciler.observe.clients import Clients
+from reconciler.plan.policy import Limit, Policy
+from reconciler.settings import Amount, Settings
+
+
+class GuardedWriter:
+    """``ports.AwsWriter`` on the observing stage's own clients: the same guard stops every unnamed write."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+
+    def client(self, service: str) -> Any:
+        return self._clients.client(service)
+
+    def permit(
+        self, repair_id: str, *, operations: Collection[str], resources: Collection[str]
+    ) -> AbstractContextManager[object]:
+        return guard.permit(repair_id, operations=operations, resources=resources)
+
+
+class ReadOnlyJournal:
+    """The journal of a dry run: whatever would need an intent is refused."""
+
+    def intend(self, repair: Repair) -> int:
+        self._refuse(repair.id)
+
+    def conclude(self, intent: int, outcome: Outcome) -> None:
+        self._refuse(f"{outcome.repair_id}, intent {intent}")
+
+    def ensure_held(self) -> None:
+        self._refuse("")
+
+    def _refuse(self, where: str) -> NoReturn:
+        raise WriteRefused("a dry run writes nothing", where=where)
+
+
+def policy_of(settings: Settings) -> Policy:
+    return Policy(
+        budget_global=_limit(settings.budget.overall),
+        budget_tenant=_limit(settings.budget.tenant),
+        breaker_share=settings.breaker.share,
+        breaker_minimum=settings.breaker.minimum,
+        fleet_share=settings.breaker.fleet_share,
+        flap_limit=settings.flap.limit,
+        flap_window=timedelta(seconds=settings.flap.window_seconds),
+        same_failure_limit=settings.flap.same_failure_limit,
+    )
+
+
+def _limit(amount: Amount) -> Limit:
+    return Limit(amount.count, amount.share)
+
+
+def pace_of(settings: Settings) -> Pace:
+    return Pace(
+        poll=settings.verify.poll_seconds,
+        bake=settings.rollout.bake_seconds,
+        patience=settings.verify.timeout_seconds,
+    )
+
+
+def floors_of(declared: Declared, percent: Mapping[str, float]) -> Mapping[Urn, int]:
+    """Healthy servers that each group never goes below; a tier without a percentage keeps all of them."""
+    floors: dict[Urn, int] = {}
+    for urn, resource in declared.resources.items():
+        desired = resource.inputs.get("desiredCapacity")
+        if resource.type == "aws:autoscaling/group:Group" and isinstance(desired, int | float):
+            facts = declared.tenants.get(resource.tenant or "")
+            floors[urn] = math.ceil(desired * percent.get(facts.tier if facts else "", 100) / 100)
+    return floors
+
+
+def accepted_exceptions(settings: Settings) -> tuple[AcceptedException, ...]:
+    """The exceptions of ``exceptions_file``, a YAML list. Raises ConfigurationError."""
+    path = settings.exceptions_file
+    if path is None:
+        return ()
+    try:
+        raw = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError("is not YAML", where=str(path), why=str(error)) from error
+    return parse_exceptions(raw if raw is not None else [], where=str(path))

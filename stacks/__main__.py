@@ -1,0 +1,5 @@
+"""Where the engine starts the program."""
+
+from stacks.program import run
+
+run()

@@ -1,0 +1,60 @@
+"""The program of a cell: one Tenant component for each tenant, and their addresses as outputs."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from components.scope import Scope
+from components.tenant import Tenant, TenantArgs
+from stacks.config import from_engine
+from stacks.selection import outputs_of_others, selected
+from tenancy.errors import ConfigurationError
+
+
+def run() -> None:
+    """Declare the cell. Ends the program with a plain message, and nothing declared, if its configuration is bad."""
+    try:
+        config = from_engine()
+        tenants = selected(config)
+    except ConfigurationError as error:
+        raise pulumi.RunError(str(error)) from None
+    outputs = outputs_of_others(config, tenants)
+    # Local zones hold neither load balancers of this kind nor every instance type.
+    in_region = aws.GetAvailabilityZonesFilterArgs(name="opt-in-status", values=["opt-in-not-required"])
+    zones = aws.get_availability_zones_output(state="available", filters=[in_region]).names
+    account_id = aws.get_caller_identity_output().account_id
+    latest: pulumi.Input[str] = "" if all(tenant.image_id for tenant in tenants) else latest_image()
+    for tenant in tenants:
+        world = Tenant(
+            tenant.name,
+            TenantArgs(
+                Scope(
+                    tenant=tenant,
+                    cell=config.cell,
+                    region=config.region,
+                    owner=config.owner,
+                    account_id=account_id,
+                    protect_data=not config.for_development,
+                ),
+                zone_a=zones[0],
+                zone_b=zones[1],
+                image_id=tenant.image_id or latest,
+                alarm_topic_arn=config.alarm_topic_arn,
+            ),
+        )
+        outputs[tenant.name] = world.outputs
+    pulumi.export("tenants", outputs)
+
+
+def latest_image() -> pulumi.Output[str]:
+    """The newest Amazon Linux 2023 for x86_64. It moves: only for cells where that does no harm."""
+    image_id: pulumi.Output[str] = aws.ec2.get_ami_output(
+        owners=["amazon"],
+        most_recent=True,
+        filters=[
+            aws.ec2.GetAmiFilterArgs(name="name", values=["al2023-ami-2023.*-x86_64"]),
+            aws.ec2.GetAmiFilterArgs(name="architecture", values=["x86_64"]),
+        ],
+    ).id
+    return image_id

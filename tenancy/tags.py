@@ -1,0 +1,54 @@
+"""The ownership tags: how the program marks what belongs to a tenant, and how anybody else reads the marks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tenancy.tenant import Tenant
+
+NAME = "Name"
+CELL = "stackmend:cell"
+TENANT = "stackmend:tenant"
+TIER = "stackmend:tier"
+REGIME = "stackmend:regime"
+OWNER = "stackmend:owner"
+
+OWNERSHIP = (CELL, TENANT, TIER, REGIME, OWNER)
+"""The keys that together say whose a resource is; every taggable resource has all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Whose a resource says it is. Tags are a claim, not a proof: the values are as found, not validated."""
+
+    cell: str
+    tenant: str
+    tier: str
+    regimes: frozenset[str]
+    owner: str
+
+
+def build(tenant: Tenant, *, cell: str, owner: str, name: str) -> dict[str, str]:
+    """The tags of one resource whose logical name is ``name``."""
+    return {
+        NAME: name,
+        CELL: cell,
+        TENANT: tenant.name,
+        TIER: tenant.tier.value,
+        REGIME: " ".join(sorted(tenant.regimes)),
+        OWNER: owner,
+    }
+
+
+def read(tags: Mapping[str, str]) -> Ownership | None:
+    """The ownership that tags claim; None unless all the keys are there: half a claim is no claim."""
+    if not all(key in tags for key in OWNERSHIP):
+        return None
+    return Ownership(
+        cell=tags[CELL],
+        tenant=tags[TENANT],
+        tier=tags[TIER],
+        regimes=frozenset(tags[REGIME].split()),
+        owner=tags[OWNER],
+    )

@@ -1,0 +1,275 @@
+"""Servers replaced one by one, on a simulated fleet that checks the floor after every write (I02)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reconciler.act import recovery
+from reconciler.act.act import act
+from reconciler.act.strategies.rollout import Rollout
+from reconciler.model import Fleet, Repair, Status, Unreadable, Urn
+from reconciler.ports import OpenIntent
+from tests.unit.act_fleet import Killed, Newcomers, SimulatedFleet
+from tests.unit.act_world import finding, plan
+
+
+def rollout(fleet: SimulatedFleet, *numbers: int) -> tuple[Status, str]:
+    ending = Rollout(fleet.repair(*numbers), fleet.world.tools).run()
+    return ending.status, ending.reason
+
+
+def test_new_before_old() -> None:
+    """One more server, proven for the bake time, and only then does the old one leave (I07)."""
+    fleet = SimulatedFleet("unhealthy", "healthy", "healthy", floor=2)
+    old = next(iter(fleet.members))
+    assert rollout(fleet, 0)[0] is Status.HEALED
+    assert fleet.calls == ["set_desired_capacity", "terminate"]
+    assert fleet.world.now >= 20 + 30
+    assert (fleet.desired, fleet.healthy, old in fleet.members) == (3, 3, False)
+
+
+def test_one_after_the_other() -> None:
+    """Two servers are replaced in turn; the fleet is never more than one too large."""
+    fleet = SimulatedFleet("unhealthy", "healthy", "stopped", floor=1)
+    assert rollout(fleet, 0, 2)[0] is Status.HEALED
+    assert fleet.calls == ["set_desired_capacity", "terminate"] * 2
+    assert (fleet.desired, fleet.healthy) == (3, 3)
+
+
+@pytest.mark.parametrize("new", [Newcomers(healthy_after=None), Newcomers(launched=False)])
+def test_a_failed_replacement_is_rolled_back(new: Newcomers) -> None:
+    """A newcomer that never gets healthy, or is never launched, is given back, and the rollout ends (F13, F48)."""
+    fleet = SimulatedFleet("unhealthy", "unhealthy", "healthy", floor=1)
+    before = set(fleet.members)
+    fleet.new = new
+    status, reason = rollout(fleet, 0, 1)
+    assert status is Status.ROLLED_BACK
+    assert "no new server became healthy" in reason
+    fleet.wait(10)
+    assert (fleet.desired, set(fleet.members)) == (3, before)
+    assert fleet.calls.count("set_desired_capacity") == (1 if new.launched else 2)
+
+
+def test_no_room_and_serving_is_refused() -> None:
+    """At its maximum, a fleet gives up no server that may serve; the refusal says what to change."""
+    fleet = SimulatedFleet("healthy", "healthy", maximum=2)
+    status, reason = rollout(fleet, 0)
+    assert status is Status.REFUSED
+    assert "maxSize" in reason
+    assert fleet.calls == []
+
+
+def test_no_room_but_serving_nobody() -> None:
+    """At its maximum, a server that serves nobody may leave first: the floor counts healthy ones only."""
+    fleet = SimulatedFleet("unhealthy", "healthy", maximum=2, floor=1)
+    assert rollout(fleet, 0)[0] is Status.HEALED
+    assert fleet.calls == ["terminate"]
+    assert (fleet.desired, fleet.healthy) == (2, 2)
+
+
+def test_no_room_and_unknown_is_refused() -> None:
+    """At its maximum, a server whose health cannot be read stays (I06, F23)."""
+    fleet = SimulatedFleet("unhealthy", "healthy", maximum=2)
+    first = next(iter(fleet.members))
+    fleet.members[first] = replace(fleet.members[first], target=Unreadable("AccessDenied"))
+    assert rollout(fleet, 0)[0] is Status.REFUSED
+    assert fleet.calls == []
+
+
+def test_a_dead_server_is_deregistered_and_replaced() -> None:
+    """A server that somebody terminated leaves the load balancer and is reported lost; the group replaces it."""
+    fleet = SimulatedFleet("terminated", "healthy", floor=1)
+    assert rollout(fleet, 0)[0] is Status.HEALED
+    assert fleet.calls == ["deregister", "report"]
+    assert (fleet.desired, fleet.healthy) == (2, 2)
+
+
+def test_a_server_that_left_already() -> None:
+    """A server that the group has replaced by itself meanwhile needs no write."""
+    fleet = SimulatedFleet("unhealthy", "healthy")
+    work = fleet.repair(0)
+    del fleet.members[work.members[0]]
+    assert Rollout(work, fleet.world.tools).run().status is Status.HEALED
+    assert (fleet.calls, fleet.healthy) == ([], 2)
+
+
+def test_a_server_outside_the_group_stays() -> None:
+    """A living server that is registered without being a member is a person's business."""
+    fleet = SimulatedFleet("unhealthy", "healthy")
+    first = next(iter(fleet.members))
+    fleet.members[first] = replace(fleet.members[first], lifecycle="Detached")
+    assert rollout(fleet, 0)[0] is Status.REFUSED
+    assert fleet.calls == []
+
+
+def test_somebody_else_resizes() -> None:
+    """Another actor takes the additional server away: the rollout stops, and shrinks nothing."""
+    fleet = SimulatedFleet("unhealthy", "healthy", floor=1)
+    wait = fleet.wait
+
+    def meddle(seconds: float) -> None:
+        wait(seconds)
+        fleet.desired = 2
+
+    fleet.world.change(wait=meddle)
+    status, reason = rollout(fleet, 0)
+    assert (status, fleet.desired) == (Status.NOT_HEALED, 2)
+    assert "somebody else" in reason
+
+
+def test_another_server_fails_meanwhile() -> None:
+    """A serving server stays if, by the time its replacement is proven, the fleet would fall below its floor (I02)."""
+    fleet = SimulatedFleet("healthy", "healthy", floor=2)
+    work = fleet.repair(0)
+    old, neighbour = fleet.members
+    wait = fleet.wait
+
+    def meddle(seconds: float) -> None:
+        wait(seconds)
+        if neighbour in fleet.members:
+            fleet.members[neighbour] = replace(fleet.members[neighbour], target="unhealthy")
+
+    fleet.world.change(wait=meddle)
+    ending = Rollout(work, fleet.world.tools).run()
+    assert ending.status is Status.ROLLED_BACK
+    assert "fewer than 2 healthy" in ending.reason
+    assert fleet.members[old].lifecycle == "InService"
+    assert (fleet.desired, fleet.healthy) == (2, 2)
+
+
+def test_a_stale_look_takes_out_no_second_server() -> None:
+    """While looks still show the fleet as too large, the one server given back stays the only one (F08)."""
+    fleet = SimulatedFleet("unhealthy", "healthy", "healthy", floor=1)
+    fleet.new = Newcomers(healthy_after=None)
+    look, looks = fleet.look, iter(range(10_000))
+    work = fleet.repair(0)
+
+    def stale(group: Urn) -> Fleet | Unreadable:
+        seen = look(group)
+        late = fleet.calls.count("terminate") == 1 and next(looks) < 5
+        return replace(seen, desired=4) if late and isinstance(seen, Fleet) else seen
+
+    fleet.world.fleet = stale
+    assert Rollout(work, fleet.world.tools).run().status is Status.ROLLED_BACK
+    assert fleet.calls == ["set_desired_capacity", "terminate"]
+    assert fleet.desired == 3
+
+
+def test_aws_refuses_to_end_the_old_server() -> None:
+    """A refused termination gives the new server back, or says that the fleet is one too large."""
+    fleet = SimulatedFleet("unhealthy", "healthy", floor=1)
+    fleet.refuse["terminate"] = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "Terminate")
+    status, reason = rollout(fleet, 0)
+    assert status is Status.NOT_HEALED
+    assert "AccessDenied" in reason
+    assert "one server too large" in reason
+
+
+def test_a_fleet_that_cannot_be_seen_is_not_touched() -> None:
+    """No look, no rollout: the repair is refused (F23, I06)."""
+    fleet = SimulatedFleet("unhealthy", "healthy")
+    work = fleet.repair(0)
+    fleet.world.breaks(fleet.group)
+    work = replace(work, finding_ids=(finding(fleet.group).id,))
+    fleet.unreadable = True
+    (outcome,) = act(plan(work), fleet.world.tools)
+    assert outcome.status is Status.REFUSED
+    assert fleet.calls == []
+
+
+def test_blind_for_a_while_in_the_middle() -> None:
+    """Looks that fail half-way are waited out; nothing is decided on them."""
+    fleet = SimulatedFleet("unhealthy", "healthy", floor=1)
+    wait = fleet.wait
+
+    def flicker(seconds: float) -> None:
+        wait(seconds)
+        fleet.unreadable = int(fleet.world.now / 10) % 3 == 0
+
+    fleet.world.change(wait=flicker)
+    assert rollout(fleet, 0)[0] is Status.HEALED
+    assert fleet.healthy == 2
+
+
+def test_dry_run_only_tells() -> None:
+    """A dry run of a rollout says what it would do and writes nothing (I15)."""
+    fleet = SimulatedFleet("unhealthy", "healthy")
+    fleet.world.breaks(fleet.group)
+    work = replace(fleet.repair(0), finding_ids=(finding(fleet.group).id,))
+    (outcome,) = act(plan(work), fleet.world.tools, dry_run=True)
+    assert outcome.status is Status.DRY_RUN
+    assert "2 to 3 servers" in outcome.reason
+    assert fleet.calls == []
+
+
+@dataclass
+class Intent:
+    number: int
+    repair: Repair
+
+
+def recover(fleet: SimulatedFleet, work: Repair) -> None:
+    """The next process: it looks at what the last one left, and concludes it."""
+    fleet.kill_at = None
+    fleet.world.aws.permitted = None
+    fleet.world.journal.intents.append(work)
+    intents: list[OpenIntent] = [Intent(len(fleet.world.journal.intents) - 1, work)]
+    (outcome,) = recovery.conclude_open(intents, fleet.world.tools)
+    assert outcome.status is Status.INTERRUPTED
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    states=st.lists(st.sampled_from(["healthy", "unhealthy", "stopped", "terminated"]), min_size=1, max_size=4),
+    data=st.data(),
+)
+def test_killed_anywhere(states: list[str], data: st.DataObject) -> None:
+    """Whatever the fleet, whatever becomes of newcomers, and wherever the process dies before or after a write: the
+    floor holds, and the next process brings the fleet back to its size (F24, C08, C09, C10, I02, I07)."""
+    numbers = data.draw(st.lists(st.integers(0, len(states) - 1), min_size=1, unique=True), label="members")
+    fleet = SimulatedFleet(
+        *states,
+        maximum=len(states) + data.draw(st.integers(0, 1), label="room"),
+        floor=data.draw(st.integers(0, len(states)), label="floor"),
+    )
+    fleet.new = data.draw(
+        st.sampled_from([Newcomers(), Newcomers(healthy_after=None), Newcomers(launched=False)]), label="newcomers"
+    )
+    fleet.kill_at = data.draw(st.none() | st.integers(0, 4), label="killed at write")
+    fleet.killed_after_effect = data.draw(st.booleans(), label="after its effect")
+    work = fleet.repair(*numbers)
+    size = fleet.desired
+    try:
+        Rollout(work, fleet.world.tools).run()
+    except Killed:
+        recover(fleet, work)
+    fleet.wait(10)
+    assert fleet.desired == size
+    # A fleet whose surge came with nobody healthy to spare may keep a server, but never fewer than the floor.
+    assert fleet.healthy >= fleet.floor
+
+
+def test_recovery_leaves_a_fleet_of_the_right_size_alone() -> None:
+    """An open intent of a rollout that had not begun costs no write (I09)."""
+    fleet = SimulatedFleet("unhealthy", "healthy")
+    recover(fleet, fleet.repair(0))
+    assert fleet.calls == []
+
+
+def test_recovery_takes_out_one_server_at_most() -> None:
+    """What an autoscaler added beyond the one server of the rollout is not taken away."""
+    fleet = SimulatedFleet("healthy", "healthy", "healthy", "healthy", "healthy", size=3, floor=1)
+    recover(fleet, fleet.repair(0))
+    assert fleet.desired == 4
+
+
+def test_an_intent_that_cannot_be_judged_stays_open() -> None:
+    """While the fleet cannot be seen, a cut-off rollout is not concluded (I06)."""
+    fleet = SimulatedFleet("unhealthy", "healthy")
+    fleet.unreadable = True
+    assert recovery.conclude_open([Intent(0, fleet.repair(0))], fleet.world.tools) == ()

@@ -1,0 +1,207 @@
+"""The corners of single rules, and how rules are asked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import structlog
+
+from reconciler.detect.rule import Context, Example, Judgement, Properties, Rule, judge, mapping
+from reconciler.detect.rules import RULES
+from reconciler.model import (
+    Declared,
+    DeclaredResource,
+    Finding,
+    ObservedResource,
+    Presence,
+    Severity,
+    TenantFacts,
+    Urn,
+    Verdict,
+)
+
+BY_ID = {rule.id: rule for rule in RULES}
+PASS, FAIL = Verdict.PASS, Verdict.FAIL
+ALL = frozenset({"pci-dss", "hipaa", "gdpr", "soc2"})
+
+
+def ask(
+    rule: Rule,
+    type_: str,
+    properties: Properties,
+    *,
+    inputs: dict[str, Any] | None = None,
+    others: tuple[DeclaredResource, ...] = (),
+    regimes: frozenset[str] = ALL,
+) -> list[Finding]:
+    tenant = TenantFacts("acme", "gold", regimes)
+    resource = DeclaredResource(Urn("urn:x"), type_, "acme-x", "x-1", inputs or {}, tenant="acme")
+    declared = Declared("dev", "p", "1", "eu", {r.urn: r for r in (resource, *others)}, {"acme": tenant})
+    seen = ObservedResource(resource.urn, Presence.PRESENT, properties)
+    return list(judge(rule, declared, resource, seen, tenant))
+
+
+def verdict(id_: str, **properties: Any) -> Verdict | None:
+    rule = BY_ID[id_]
+    findings = ask(rule, rule.passing.type, {**rule.passing.properties, **properties})
+    return findings[0].verdict if findings else None
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ({"protocol": "tcp", "fromPort": 22, "toPort": 22, "cidrBlocks": ["0.0.0.0/0"]}, FAIL),
+        ({"protocol": "tcp", "fromPort": 22, "toPort": 22, "ipv6CidrBlocks": ["::/0"]}, FAIL),
+        ({"protocol": "6", "fromPort": "3000", "toPort": "4000", "cidrBlocks": ["10.0.0.0/8", "0.0.0.0/0"]}, FAIL),
+        ({"protocol": "-1", "fromPort": 0, "toPort": 0, "cidrBlocks": ["0.0.0.0/0"]}, FAIL),
+        ({"protocol": "all", "cidrBlocks": ["0.0.0.0/0"]}, FAIL),
+        ({"protocol": "tcp", "fromPort": -1, "toPort": -1, "cidrBlocks": ["0.0.0.0/0"]}, FAIL),
+        ({"protocol": "tcp", "fromPort": 22, "toPort": 22, "cidrBlocks": ["10.0.0.0/8"]}, PASS),
+        ({"protocol": "tcp", "fromPort": 22, "toPort": 22, "securityGroups": ["sg-1"]}, PASS),
+        ({"protocol": "tcp", "fromPort": 80, "toPort": 443, "cidrBlocks": ["0.0.0.0/0"]}, FAIL),
+        ({"protocol": "tcp", "fromPort": 443, "toPort": 443, "cidrBlocks": ["0.0.0.0/0"]}, PASS),
+        ({"protocol": "icmp", "fromPort": -1, "toPort": -1, "cidrBlocks": ["0.0.0.0/0"]}, PASS),
+    ],
+)
+def test_admin_ports(rule: dict[str, Any], expected: Verdict) -> None:
+    """Ranges, every protocol and IPv6 count (135 lies between 80 and 443); inner networks do not."""
+    assert verdict("sg-admin-ports", ingress=[rule]) is expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, PASS),
+        (
+            {"Principal": {"AWS": ["*"]}, "Action": ["s3:*"], "Condition": {"Bool": {"AWS:SecureTransport": False}}},
+            PASS,
+        ),
+        ({"Resource": "*"}, PASS),
+        ({"Effect": "Allow"}, FAIL),
+        ({"Action": "s3:GetObject"}, FAIL),
+        ({"Resource": "arn:aws:s3:::acme-data-1a2b3c4/*"}, FAIL),
+        ({"Resource": ["arn:aws:s3:::other", "arn:aws:s3:::other/*"]}, FAIL),
+        ({"Principal": {"AWS": "123456789012"}}, FAIL),
+        ({"Condition": {}}, FAIL),
+        ({"Condition": {"Bool": {"aws:SecureTransport": "false"}, "IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}, FAIL),
+    ],
+)
+def test_tls_only_reads_the_policy_by_meaning(changes: dict[str, Any], expected: Verdict) -> None:
+    """Any spelling of the denial counts; a denial with a hole in it does not."""
+    policy = json.loads(str(BY_ID["s3-tls-only"].passing.properties["policy"]))
+    policy["Statement"][0].update(changes)
+    other = {"Effect": "Allow", "Principal": {"AWS": "1"}, "Action": "s3:GetObject", "Resource": "*"}
+    policy["Statement"].append(other)
+    assert verdict("s3-tls-only", policy=json.dumps(policy)) is expected
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ({"Effect": "Allow", "Action": ["logs:PutLogEvents", "*"], "Resource": "arn:x"}, FAIL),
+        ({"Effect": "Allow", "Action": "iam:*", "Resource": ["arn:x", "*"]}, FAIL),
+        ({"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}, FAIL),
+        ({"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}, FAIL),
+        ({"Effect": "Deny", "Action": "*", "Resource": "*"}, PASS),
+        ({"Effect": "Allow", "Action": "ec2:DescribeInstances", "Resource": "*"}, PASS),
+        ({"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}, PASS),
+    ],
+)
+def test_wildcards(statement: dict[str, Any], expected: Verdict) -> None:
+    """T06: what gives too much is found wherever it stands; a wide denial is no grant."""
+    assert verdict("iam-no-wildcard", policy=json.dumps({"Statement": [statement]})) is expected
+
+
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [
+        ({"sslPolicy": "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"}, PASS),
+        ({"sslPolicy": "ELBSecurityPolicy-TLS13-1-3-2021-06"}, PASS),
+        ({"sslPolicy": "ELBSecurityPolicy-TLS13-1-2-Ext2-2021-06"}, FAIL),
+        ({"sslPolicy": "ELBSecurityPolicy-TLS13-1-0-2021-06"}, FAIL),
+        ({"sslPolicy": "ELBSecurityPolicy-2016-08"}, FAIL),
+        ({"protocol": "HTTP", "defaultActions": [{"type": "redirect", "redirect": {"protocol": "HTTPS"}}]}, PASS),
+        ({"protocol": "HTTP", "defaultActions": [{"type": "redirect", "redirect": {"protocol": "#{protocol}"}}]}, FAIL),
+        (
+            {
+                "protocol": "HTTP",
+                "defaultActions": [{"type": "redirect", "redirect": {"protocol": "HTTPS"}}, {"type": "forward"}],
+            },
+            FAIL,
+        ),
+        ({"protocol": "HTTP", "defaultActions": []}, FAIL),
+        ({"protocol": "TCP"}, None),
+    ],
+)
+def test_listeners(properties: dict[str, Any], expected: Verdict | None) -> None:
+    """Only TLS 1.2 and newer, and plain HTTP only to say where HTTPS is; the rule is silent about plain TCP."""
+    assert verdict("elb-tls-policy", **properties) is expected
+
+
+@pytest.mark.parametrize(
+    ("regimes", "days", "expected"),
+    [
+        ({"soc2"}, 400, PASS),
+        ({"soc2", "hipaa"}, 400, FAIL),
+        ({"hipaa"}, 2192, PASS),
+        ({"hipaa"}, 0, PASS),
+        ({"hipaa"}, None, PASS),
+    ],
+)
+def test_retention_follows_the_strictest_regime(regimes: set[str], days: int | None, expected: Verdict) -> None:
+    """The longest demand wins, and no retention set means for ever."""
+    rule = BY_ID["log-retention"]
+    (finding,) = ask(rule, rule.passing.type, {"retentionInDays": days}, regimes=frozenset(regimes))
+    assert finding.verdict is expected
+
+
+def test_a_rule_of_other_regimes_is_not_asked() -> None:
+    """A tenant under GDPR alone has no log retention to keep, nor has one under a regime nobody knows."""
+    rule = BY_ID["log-retention"]
+    for regimes in ({"gdpr"}, {"made-up"}, set()):
+        assert ask(rule, rule.passing.type, {"retentionInDays": 1}, regimes=frozenset(regimes)) == []
+
+
+def test_spoofed_ownership_is_found_in_either_form_of_tags() -> None:
+    """T01: a tag that gives a resource to another tenant fails, also in an auto scaling group's list of tags."""
+    rule, group = BY_ID["ownership-tags"], "aws:autoscaling/group:Group"
+    right = dict(mapping(rule.passing.properties["tags"]))
+    right["stackmend:regime"] = "gdpr hipaa pci-dss soc2"
+    for tags, expected in ((right, PASS), ({**right, "stackmend:tenant": "beta"}, FAIL), ({}, FAIL)):
+        listed = [{"key": k, "value": v, "propagateAtLaunch": True} for k, v in tags.items()]
+        assert [f.verdict for f in ask(rule, group, {"tags": listed})] == [expected]
+        assert [f.verdict for f in ask(rule, rule.passing.type, {"tags": tags})] == [expected]
+
+
+def test_a_bucket_without_its_protection_declared_fails() -> None:
+    """What the program forgot to declare cannot drift, so the rule asks for it, by the very bucket."""
+    rule, bucket = BY_ID["s3-versioning"], "aws:s3/bucket:Bucket"
+    versioning = DeclaredResource(Urn("urn:v"), rule.passing.type, "v", "v", {"bucket": "x-1"})
+    foreign = DeclaredResource(Urn("urn:w"), rule.passing.type, "w", "w", {"bucket": "x-10"})
+    assert ask(rule, bucket, {}, others=(versioning,)) == []
+    (finding,) = ask(rule, bucket, {}, others=(foreign,))
+    assert (finding.verdict, finding.message) == (FAIL, "no BucketVersioning is declared for it")
+
+
+def test_asymmetric_keys_need_no_rotation() -> None:
+    """AWS cannot rotate them."""
+    rule = BY_ID["kms-rotation"]
+    off = {"enableKeyRotation": False}
+    assert ask(rule, rule.passing.type, off, inputs={"customerMasterKeySpec": "RSA_2048"}) == []
+
+
+def test_a_rule_that_crashes_says_unknown_and_leaves_its_traceback() -> None:
+    """A bug in one rule hides nothing and stops nothing; the log has the traceback."""
+
+    def crash(_: Properties, __: Context) -> Judgement:
+        raise KeyError("oops")
+
+    example = Example("aws:x/y:Y", {"a": 1})
+    rule = Rule("x", "t", "d", Severity.LOW, "https://x", {"aws:x/y:Y": ("a",)}, crash, example, example, always=True)
+    with structlog.testing.capture_logs() as logs:
+        (finding,) = ask(rule, "aws:x/y:Y", {"a": 1})
+    assert finding.verdict is Verdict.UNKNOWN
+    assert logs[0]["rule"] == "x"
+    assert logs[0]["exc_info"]

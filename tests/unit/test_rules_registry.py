@@ -1,0 +1,124 @@
+"""What holds for every compliance rule, present and future."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from reconciler.detect import rules as package
+from reconciler.detect import rules_doc
+from reconciler.detect.rule import Example, Properties, Rule, judge
+from reconciler.detect.rules import RULES
+from reconciler.model import (
+    Declared,
+    DeclaredResource,
+    ObservedResource,
+    Presence,
+    TenantFacts,
+    Unreadable,
+    Urn,
+    Verdict,
+)
+from tenancy.regimes import Regime
+
+URN = Urn("urn:pulumi:dev::p::x::acme")
+every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda r: r.id)
+
+
+def verdicts(
+    rule: Rule, example: Example, properties: Properties, presence: Presence = Presence.PRESENT
+) -> list[Verdict]:
+    tenant = TenantFacts("acme", "gold", example.regimes)
+    resource = DeclaredResource(URN, example.type, "acme", "id-1", {}, tenant="acme")
+    declared = Declared("dev", "p", "123456789012", "eu-west-1", {URN: resource}, {"acme": tenant})
+    seen = ObservedResource(URN, presence, properties, "denied")
+    return [f.verdict for f in judge(rule, declared, resource, seen, tenant)]
+
+
+def test_there_is_one_rule_a_file_named_like_it() -> None:
+    """Ids are unique and tell where the rule is."""
+    files = {p.stem for p in Path(package.__path__[0]).glob("*.py")} - {"__init__"}
+    assert {rule.id.replace("-", "_") for rule in RULES} == files
+    assert len({rule.id for rule in RULES}) == len(RULES) >= 12
+
+
+@every_rule
+def test_a_rule_explains_itself(rule: Rule) -> None:
+    """Title, description, source and control numbers are there, for regimes that exist."""
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", rule.id)
+    assert rule.title
+    assert rule.title[-1] != "."
+    assert rule.description.endswith(".")
+    assert rule.source.startswith("https://")
+    assert rule.controls.keys() <= set(Regime)
+    assert rule.controls
+    assert all(numbers for numbers in rule.controls.values())
+
+
+@every_rule
+def test_the_examples_pass_and_fail_as_said(rule: Rule) -> None:
+    """Each rule shows one resource that it accepts and one that it does not."""
+    assert verdicts(rule, rule.passing, rule.passing.properties) == [Verdict.PASS]
+    assert verdicts(rule, rule.failing, rule.failing.properties) == [Verdict.FAIL]
+
+
+@every_rule
+@pytest.mark.parametrize("example", ["passing", "failing"])
+def test_what_could_not_be_read_is_never_a_failure(rule: Rule, example: str) -> None:
+    """I06: any property a rule reads, unreadable (also deep inside) or not returned, makes the verdict UNKNOWN."""
+    shown: Example = getattr(rule, example)
+    assert set(rule.reads[shown.type]) == shown.properties.keys()
+    for name in shown.properties:
+        rest = {k: v for k, v in shown.properties.items() if k != name}
+        for hidden in (Unreadable("denied"), [{"a": {"b": Unreadable("denied")}}]):
+            assert verdicts(rule, shown, {**rest, name: hidden}) == [Verdict.UNKNOWN]
+        assert verdicts(rule, shown, rest) == [Verdict.UNKNOWN]
+    assert verdicts(rule, shown, {}, Presence.UNKNOWN) == [Verdict.UNKNOWN]
+    assert verdicts(rule, shown, {}, Presence.ABSENT) == []
+
+
+@every_rule
+def test_nothing_set_at_all_is_judged_without_a_crash(rule: Rule, caplog: pytest.LogCaptureFixture) -> None:
+    """A property that AWS says is not set is a value like any other: the rule decides, it does not crash."""
+    for type_, names in rule.reads.items():
+        shown = Example(type_, dict.fromkeys(names))
+        assert Verdict.UNKNOWN not in verdicts(rule, shown, shown.properties)
+
+
+@every_rule
+def test_the_properties_exist_in_the_sdk(rule: Rule) -> None:
+    """A rule that reads a property Pulumi's AWS SDK does not have would be UNKNOWN for ever."""
+    for type_, names in rule.reads.items():
+        assert set(names) <= sdk_properties(type_), type_
+    for needed in (*rule.companion, *rule.companion.values()):
+        assert sdk_properties(needed)
+
+
+def test_the_documentation_is_current() -> None:
+    """docs/rules.md is what the rules say now; ``python -m reconciler.detect.rules_doc --write`` mends it."""
+    assert rules_doc.PATH.read_text(encoding="utf-8") == rules_doc.render()
+
+
+@cache
+def sdk_properties(token: str) -> frozenset[str]:
+    """The property names of a type, read from the SDK's source: importing it takes seconds and a gigabyte."""
+    spec = importlib.util.find_spec("pulumi_aws")
+    assert spec is not None
+    assert spec.origin is not None
+    module, name = token.split(":")[1].split("/")
+    file = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() + ".py"
+    tree = ast.parse((Path(spec.origin).parent / module / file).read_text(encoding="utf-8"))
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            for decorator in node.decorator_list:
+                if isinstance(decorator, ast.Attribute) and decorator.attr == "getter":
+                    found.add(node.name)
+                elif isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute):
+                    found |= {str(ast.literal_eval(k.value)) for k in decorator.keywords if k.arg == "name"}
+    return frozenset(found)
