@@ -52,7 +52,8 @@ fi
 fits() { [ "${1%%.*}" = "${2%%.*}" ] && [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n1)" = "$2" ]; }
 version_of() { "$1" version 2>/dev/null | sed -n 's/^v\([0-9.]*\).*/\1/p'; }
 
-if [ "$(version_of "$bin/pulumi")" = "$PULUMI_VERSION" ] && [ -x "$bin/pulumi-language-python" ]; then
+if [ "$(version_of "$bin/pulumi")" = "$PULUMI_VERSION" ] && [ -x "$bin/pulumi-language-python" ] \
+    && [ -x "$bin/pulumi-language-python-exec" ]; then
     exit 0
 fi
 if command -v pulumi >/dev/null 2>&1 && command -v pulumi-language-python >/dev/null 2>&1; then
@@ -76,6 +77,7 @@ build_host() {
     go -C tools/pulumi-language-python build -mod=readonly -ldflags "-s -w" -o "$bin/pulumi-language-python" \
         github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python
     local sdk
+    go -C tools/pulumi mod download github.com/pulumi/pulumi/sdk/v3
     sdk=$(go -C tools/pulumi list -m -f '{{.Dir}}' github.com/pulumi/pulumi/sdk/v3)
     install -m 755 "$sdk/python/cmd/pulumi-language-python-exec" "$bin/pulumi-language-python-exec"
 }
