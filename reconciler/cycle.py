@@ -46,7 +46,7 @@ from reconciler.plan.planner import plan as make_plan
 from reconciler.ports import Journal as JournalPort
 from reconciler.ports import Progress
 from reconciler.present.documents import outcome_document, plan_document
-from reconciler.record import audit, checkpoint, journal
+from reconciler.record import audit, checkpoint, journal, sightings
 from reconciler.record.lease import Lease
 from reconciler.record.store import Run, Store
 from reconciler.settings import Settings
@@ -137,7 +137,9 @@ class Cycle:
     def _scan(self, run_id: str, tenant: str | None) -> Scan:
         began = time.monotonic()
         declared = self._declared()
-        return self._looking.scan(run_id, declared, self._resources_of(declared, tenant), began=began)
+        scan = self._looking.scan(run_id, declared, self._resources_of(declared, tenant), began=began)
+        sightings.sight(self.store, self._cell, scan.findings, every=tenant is None)
+        return scan
 
     def _declared(self) -> Declared:
         kept = self.store.baseline(self._cell)
@@ -158,6 +160,7 @@ class Cycle:
             dependents=needs.dependents,
             users=needs.users,
             paused=self._paused(),
+            first_seen=sightings.first_seen(self.store, self._cell),
         )
 
     def _recover(

@@ -123,6 +123,13 @@ class Verify(_Table):
         return self
 
 
+class Health(_Table):
+    """``[health]``: how sure one must be that a server has failed."""
+
+    hold_down_seconds: Seconds = Field(default=60, ge=0, le=86_400)
+    """How long a single sign against a server must last before it is replaced; two signs need no waiting."""
+
+
 class Rollout(_Table):
     """``[rollout]``: replacing the servers of a fleet."""
 
@@ -168,6 +175,7 @@ class Settings(BaseSettings):
     flap: Flap = Flap()
     verify: Verify = Verify()
     rollout: Rollout = Rollout()
+    health: Health = Health()
 
     @model_validator(mode="before")
     @classmethod

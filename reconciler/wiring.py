@@ -63,6 +63,7 @@ def policy_of(settings: Settings) -> Policy:
         flap_limit=settings.flap.limit,
         flap_window=timedelta(seconds=settings.flap.window_seconds),
         same_failure_limit=settings.flap.same_failure_limit,
+        hold_down=timedelta(seconds=settings.health.hold_down_seconds),
     )
 
 

@@ -26,6 +26,7 @@ from reconciler.model import (
 )
 from reconciler.plan.breaker import fleet_breaker, open_breakers
 from reconciler.plan.budget import Budget, in_turn
+from reconciler.plan.hold_down import held_down
 from reconciler.plan.policy import Policy
 from reconciler.plan.strategy import ESCALATE, MISSING, RECREATE, ROLLOUT, severity_rank, strategy_for
 
@@ -42,17 +43,19 @@ def plan(
     dependents: Downstream,
     users: Downstream,
     paused: Mapping[str | None, str] | None = None,
+    first_seen: Mapping[str, datetime] | None = None,
 ) -> Plan:
     """Decide what to do about a scan.
 
     ``history`` holds the attempts inside the policy's flap window. ``dependents`` gives all resources that need one of
     the given ones, directly or not; ``users`` those whose inputs hold a value of them. ``paused`` maps a tenant (None:
-    the whole cell) to the reason it is paused.
+    the whole cell) to the reason it is paused. ``first_seen`` says since when a finding has been seen without
+    interruption, by its id; one that is not in it is seen for the first time.
     """
     deferrals = [*_unknown(scan)]
     repairable: list[Finding] = []
     for finding in scan.failing:
-        reason = _not_repairable(finding, scan)
+        reason = _not_repairable(finding, scan) or held_down(finding, first_seen or {}, policy, now)
         if reason is None:
             repairable.append(finding)
         else:
@@ -86,6 +89,8 @@ def _not_repairable(finding: Finding, scan: Scan) -> tuple[str, str] | None:
         return "orphan", "an unmanaged resource is reported, not removed: nothing proves that it is ours to delete"
     if finding.rule == "health.alarm":
         return "symptom", "an alarm is a symptom; what causes it is repaired where it shows"
+    if finding.rule == "health.endpoint":
+        return "symptom", "an endpoint that does not answer is a symptom; what causes it is repaired where it shows"
     if finding.urn not in scan.declared.resources:
         return "unmanaged", "it is not among the resources this cell declares"
     if scan.declared.resources[finding.urn].external:
@@ -117,7 +122,8 @@ def _repairs(
     for urn, group in by_fleet.items():
         tenant = scan.declared.resources[urn].tenant
         fleet = scan.observed.fleets.get(urn)
-        if stop := fleet_breaker(fleet, group, policy):
+        # Servers that are not to be replaced yet are evidence all the same.
+        if stop := fleet_breaker(fleet, [f for f in scan.failing if f.urn == urn], policy):
             deferrals.append(Deferral(_ids(group), stop, "breaker"))
             continue
         members = tuple(sorted({f.resource_id for f in group if f.resource_id.startswith("i-")}))

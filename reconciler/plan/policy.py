@@ -41,5 +41,7 @@ class Policy:
     flap_window: timedelta = timedelta(hours=1)
     same_failure_limit: int = 2
     """A repair that failed this often in the window is not tried again: a person looks at it."""
+    hold_down: timedelta = timedelta(seconds=60)
+    """How long a server must have been failing by a single sign before it is replaced; two signs need no waiting."""
     tier_rank: Mapping[str, int] = field(default_factory=lambda: {"gold": 0, "silver": 1, "bronze": 2})
     """Which tenants are repaired first when the budget does not reach for all."""
