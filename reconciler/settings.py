@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
@@ -130,6 +130,31 @@ class Health(_Table):
     """How long a single sign against a server must last before it is replaced; two signs need no waiting."""
 
 
+class ProbeTarget(_Table):
+    """``[probe.targets.PATTERN]``: how the endpoints of the tenants whose names fit are asked."""
+
+    scheme: Literal["https", "http"] = "https"
+    port: Count | None = Field(default=None, ge=1, le=65_535)
+    path: str = Field(default="/", pattern=r"^/[!-~]{0,1000}$")
+    host: str = Field(default="", pattern=r"^([A-Za-z0-9_.:-]{1,253})?$")
+    """Where the endpoint is; otherwise the DNS name that AWS gave the declared load balancer."""
+    server_name: str = Field(default="", pattern=r"^([A-Za-z0-9_.-]{1,253})?$")
+    """The name in the request and in the certificate; otherwise the host."""
+    expected: tuple[Annotated[int, Field(ge=100, le=599)], ...] = Field(default=(200,), min_length=1)
+    private: bool = Field(default=False, strict=True)
+
+
+class Probe(_Table):
+    """``[probe]``: asking tenants' endpoints whether they answer; nobody is asked without a target."""
+
+    samples: Count = Field(default=3, ge=2, le=20)
+    interval_seconds: Seconds = Field(default=0.5, ge=0, le=60)
+    deadline_seconds: Seconds = Field(default=5, ge=0.1, le=60)
+    ca_file: Path | None = None
+    targets: Mapping[str, ProbeTarget] = Field(default_factory=dict)
+    """By tenant or pattern (``acme-*``); a tenant's own name comes first, then the first pattern that fits."""
+
+
 class Rollout(_Table):
     """``[rollout]``: replacing the servers of a fleet."""
 
@@ -176,6 +201,7 @@ class Settings(BaseSettings):
     verify: Verify = Verify()
     rollout: Rollout = Rollout()
     health: Health = Health()
+    probe: Probe = Probe()
 
     @model_validator(mode="before")
     @classmethod
@@ -227,10 +253,14 @@ def _read(path: Path) -> dict[str, Any]:
 def _beside(path: Path, in_file: Mapping[str, Any]) -> dict[str, Any]:
     """The file's content with its relative paths made relative to its own folder."""
     paths = ("project_dir", "config_file", "exceptions_file", "checkpoint_key")
-    return {
+    found = {
         key: str(path.parent / value) if key in paths and isinstance(value, str) else value
         for key, value in in_file.items()
     }
+    probe = found.get("probe")
+    if isinstance(probe, Mapping) and isinstance(probe.get("ca_file"), str):
+        found["probe"] = {**probe, "ca_file": str(path.parent / probe["ca_file"])}
+    return found
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Whether the servers of each fleet serve, and what the alarms say.
 
-A server is judged by two independent signs, what EC2 says of the machine and what the load balancer says of its
-answers, with EC2's status checks as the third. Its signs are merged into the one finding that explains most, so that one
-sick server counts once; ``Finding.signs`` says how many agree.
+A server is judged by independent signs: what EC2 says of the machine, what the load balancer says of its answers, and
+EC2's status checks. They are merged into the one finding that explains most, so that one sick server counts once;
+``Finding.signs`` says how many agree.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from reconciler.detect import endpoint
 from reconciler.detect.diff import differences
 from reconciler.detect.findings import about, plain
 from reconciler.model import (
@@ -42,6 +43,7 @@ RULES: Mapping[str, str] = {
     OUTDATED: "A server was launched from another template than its group launches now.",
     SHORT: "A group has fewer servers in service than desired, and none being launched in time.",
     ALARM: "An alarm is in ALARM state.",
+    **endpoint.RULES,
 }
 
 GROUP_TYPE = "aws:autoscaling/group:Group"

@@ -26,6 +26,6 @@ def held_down(
     if age >= policy.hold_down:
         return None
     return "hold-down", (
-        f"seen for {age.total_seconds():.0f} s by one sign ({', '.join(finding.signs) or 'none is known'}): a server is "
-        f"replaced when two agree, or when it lasts {policy.hold_down.total_seconds():.0f} s"
+        f"seen for {age.total_seconds():.0f} s by one sign ({', '.join(finding.signs) or 'none is known'}): "
+        f"a server is replaced when two agree, or when one lasts {policy.hold_down.total_seconds():.0f} s"
     )

@@ -82,3 +82,12 @@ def test_never_on_less_than_two_signs_or_the_hold_down(age: int, hold_down: int,
     assert bool(told(found, since=before(found, age), policy=policy).repairs) is (
         signs >= 2 or max(age, 0) >= hold_down
     )
+
+
+def test_an_endpoint_that_does_not_answer_repairs_nothing() -> None:
+    """Even with its second sign it is a symptom: what causes it is repaired where it shows, or not at all."""
+    balancer = resource("alb", type_="aws:lb/loadBalancer:LoadBalancer")
+    down = replace(finding(balancer, "health.endpoint", Kind.HEALTH, property_="endpoint"), signs=("a", "b"))
+    result = planned(scan(cell(balancer), down))
+    assert result.repairs == ()
+    assert [d.code for d in result.deferrals] == ["symptom"]
