@@ -441,10 +441,13 @@ class Repair:
     finding_ids: tuple[str, ...]
     reason: str
     members: tuple[str, ...] = ()
-    """Instance ids, for strategies that replace servers."""
+    """Physical ids: servers to replace, or the live resource that is adopted or removed."""
     after: tuple[str, ...] = ()
     """Ids of repairs that must be healed first."""
     cost: int = 1
+    adopts: Urn = Urn("")
+    """For an adoption: the declared resource that the one of ``members`` becomes, with the name AWS knows that by."""
+    physical_name: str = ""
 
     @property
     def id(self) -> str:

@@ -130,6 +130,15 @@ class Health(_Table):
     """How long a single sign against a server must last before it is replaced; two signs need no waiting."""
 
 
+class Orphans(_Table):
+    """``[orphans]``: what interrupted updates of this cell left behind."""
+
+    remove: bool = Field(default=False, strict=True)
+    """Whether they are removed; otherwise a person is told that they could be."""
+    minimum_age_seconds: Seconds = Field(default=3600, ge=0, le=30 * 86_400)
+    """How long one must have been seen before it is removed."""
+
+
 class ProbeTarget(_Table):
     """``[probe.targets.PATTERN]``: how the endpoints of the tenants whose names fit are asked."""
 
@@ -202,6 +211,7 @@ class Settings(BaseSettings):
     rollout: Rollout = Rollout()
     health: Health = Health()
     probe: Probe = Probe()
+    orphans: Orphans = Orphans()
 
     @model_validator(mode="before")
     @classmethod

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from reconciler.act import removal
 from reconciler.act.tools import Pace
 from reconciler.detect.exceptions import AcceptedException
 from reconciler.detect.exceptions import parse as parse_exceptions
@@ -65,6 +66,9 @@ def policy_of(settings: Settings) -> Policy:
         flap_limit=settings.flap.limit,
         flap_window=timedelta(seconds=settings.flap.window_seconds),
         same_failure_limit=settings.flap.same_failure_limit,
+        removable=removal.TYPES,
+        remove_orphans=settings.orphans.remove,
+        orphan_age=timedelta(seconds=settings.orphans.minimum_age_seconds),
         hold_down=timedelta(seconds=settings.health.hold_down_seconds),
     )
 
