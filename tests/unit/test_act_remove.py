@@ -34,6 +34,7 @@ class Account:
     elbv2: Any
     autoscaling: Any
     clients: Clients
+    image: str
     numbers: Iterator[int]
 
 
@@ -45,7 +46,8 @@ def account() -> Iterator[Account]:
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
         session = boto3.Session(region_name=REGION)
         ec2, elbv2, autoscaling = (session.client(s) for s in ("ec2", "elbv2", "autoscaling"))
-        yield Account(ec2, elbv2, autoscaling, Clients(REGION, ACCOUNT), count(1))
+        image = str(ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"])
+        yield Account(ec2, elbv2, autoscaling, Clients(REGION, ACCOUNT), image, count(1))
 
 
 class Aws:
@@ -53,7 +55,7 @@ class Aws:
 
     def __init__(self, account: Account) -> None:
         self.ec2, self.elbv2, self.autoscaling = account.ec2, account.elbv2, account.autoscaling
-        self.clients, self.number = account.clients, next(account.numbers)
+        self.clients, self.image, self.number = account.clients, account.image, next(account.numbers)
         vpcs = (self.ec2.create_vpc(CidrBlock=c)["Vpc"]["VpcId"] for c in ("10.0.0.0/16", "10.1.0.0/16"))
         self.network, self.theirs = vpcs
         group = self.ec2.create_security_group(GroupName="acme-sg-1a2b3c4", Description="d", VpcId=self.network)
@@ -83,7 +85,7 @@ class Aws:
         if kind == "lt":
             made = self.ec2.create_launch_template(
                 LaunchTemplateName=f"acme-lt-{id_}{self.number}",
-                LaunchTemplateData={"InstanceType": "t3.small", "ImageId": self.image()},
+                LaunchTemplateData={"InstanceType": "t3.small", "ImageId": self.image},
                 TagSpecifications=[{"ResourceType": "launch-template", "Tags": tags}],
             )
             self.orphans["lt"] = made["LaunchTemplate"]["LaunchTemplateId"]
@@ -95,21 +97,26 @@ class Aws:
     def there(self, id_: str) -> bool:
         removal = removal_of(id_)
         assert removal is not None
-        operation, result, _ = removal.look
-        rows = getattr(self.elbv2 if removal.service == "elbv2" else self.ec2, operation)()[result]
-        return any(row.get(removal.parameter) == id_ for row in rows)
-
-    def image(self) -> str:
-        return str(self.ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"])
+        operation, result, parameter = removal.look
+        client = self.elbv2 if removal.service == "elbv2" else self.ec2
+        try:
+            return bool(getattr(client, operation)(**{parameter: [id_]})[result])
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in removal.gone:
+                raise
+            return False
 
     def server(self, **parameters: Any) -> str:
-        made = self.ec2.run_instances(ImageId=self.image(), MinCount=1, MaxCount=1, **parameters)
+        made = self.ec2.run_instances(ImageId=self.image, MinCount=1, MaxCount=1, **parameters)
         return str(made["Instances"][0]["InstanceId"])
 
 
 @pytest.fixture
-def aws(account: Account) -> Aws:
-    return Aws(account)
+def aws(account: Account) -> Iterator[Aws]:
+    yield Aws(account)
+    # moto lists no more than 15 of them.
+    for template in account.ec2.describe_launch_templates()["LaunchTemplates"]:
+        account.ec2.delete_launch_template(LaunchTemplateId=template["LaunchTemplateId"])
 
 
 ALL = ("sg", "rtb", "subnet", "lt", "tg")
