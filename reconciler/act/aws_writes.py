@@ -97,8 +97,11 @@ class RemovalWrites(_Writes):
         super().__init__(aws, journal, repair)
         self._removal = removal
 
-    def look(self, id_: str) -> Row | None:
-        """The resource as AWS describes it; None if AWS says that it does not exist. Raises AwsCallFailed."""
+    def look(self, id_: str, *, deleted: bool = False) -> Row | None:
+        """The resource as AWS describes it; None if AWS says that it does not exist. Raises AwsCallFailed.
+
+        An empty answer says nothing, unless AWS has just taken the call that deletes it.
+        """
         operation, result, parameter = self._removal.look
         try:
             rows = getattr(self._aws.client(self._removal.service), operation)(**{parameter: [id_]})[result]
@@ -108,6 +111,8 @@ class RemovalWrites(_Writes):
             raise AwsCallFailed(f"{operation} failed", where=self._repair.id, why=str(error)) from error
         except BotoCoreError as error:
             raise AwsCallFailed(f"{operation} failed", where=self._repair.id, why=str(error)) from error
+        if deleted and not rows:
+            return None
         if len(rows) != 1:
             raise AwsCallFailed(f"{operation} answered {len(rows)} rows for one id", where=id_)
         row: Row = rows[0]

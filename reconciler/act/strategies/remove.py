@@ -37,7 +37,7 @@ def _run(repair: Repair, tools: Tools) -> Ending:
     tools.progress(repair, f"removing {id_}")
     writes.delete(id_)
     started = tools.clock()
-    while writes.look(id_) is not None:
+    while writes.look(id_, deleted=True) is not None:
         if tools.clock() - started > tools.pace.patience:
             return Ending(Status.NOT_HEALED, "AWS took the call, but it is still there")
         tools.wait(tools.pace.poll)
