@@ -87,7 +87,7 @@ def _twin(stray: Stray, scan: Scan) -> DeclaredResource | None:
         for r in scan.declared.resources.values()
         if (r.type, r.name, r.tenant) == (stray.type, stray.tags.get(NAME), tenant) and not r.external
     ]
-    if len(twins) != 1 or tenant not in scan.declared.tenants or twins[0].id == stray.id:
+    if len(twins) != 1 or tenant is None or tenant not in scan.declared.tenants or twins[0].id == stray.id:
         return None
     networks = {r.id for r in scan.declared.of(tenant) if r.type == _NETWORK and r.id}
     if stray.type in _NETWORKED and stray.network not in networks:

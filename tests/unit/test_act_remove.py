@@ -45,7 +45,7 @@ def account() -> Iterator[Account]:
             patch.setenv(name, "test")
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
         session = boto3.Session(region_name=REGION)
-        ec2, elbv2, autoscaling = (session.client(s) for s in ("ec2", "elbv2", "autoscaling"))
+        ec2, elbv2, autoscaling = session.client("ec2"), session.client("elbv2"), session.client("autoscaling")
         image = str(ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"])
         yield Account(ec2, elbv2, autoscaling, Clients(REGION, ACCOUNT), image, count(1))
 
