@@ -67,6 +67,13 @@ def _number(value: object) -> object:
     return value
 
 
+def _flag(value: object) -> object:
+    """True or false, as a word from the environment as well; nothing else is taken for one of them (B12)."""
+    words = {"true": True, "false": False}
+    return words.get(value, value) if isinstance(value, str) else value
+
+
+Flag = Annotated[bool, BeforeValidator(_flag), Field(strict=True)]
 Count = Annotated[int, BeforeValidator(_number)]
 Seconds = Annotated[float, BeforeValidator(_number)]
 Share = Annotated[float, BeforeValidator(_share), Field(gt=0, le=1)]
@@ -133,7 +140,7 @@ class Health(_Table):
 class Orphans(_Table):
     """``[orphans]``: what interrupted updates of this cell left behind."""
 
-    remove: bool = Field(default=False, strict=True)
+    remove: Flag = False
     """Whether they are removed; otherwise a person is told that they could be."""
     minimum_age_seconds: Seconds = Field(default=3600, ge=0, le=30 * 86_400)
     """How long one must have been seen before it is removed."""
@@ -150,7 +157,7 @@ class ProbeTarget(_Table):
     server_name: str = Field(default="", pattern=r"^([A-Za-z0-9_.-]{1,253})?$")
     """The name in the request and in the certificate; otherwise the host."""
     expected: tuple[Annotated[int, Field(ge=100, le=599)], ...] = Field(default=(200,), min_length=1)
-    private: bool = Field(default=False, strict=True)
+    private: Flag = False
 
 
 class Probe(_Table):

@@ -290,3 +290,13 @@ def test_a_tenants_own_probe_comes_before_a_pattern(folder: Path) -> None:
 def test_a_probe_that_cannot_be_made_is_refused(folder: Path, line: str, words: str) -> None:
     """B10 B11 B12 B15 B30: the mistake is named, and TLS verification has no switch."""
     assert words in refused(folder, f'cell = "dev"\n[probe.targets.acme]\n{line}\n')
+
+
+def test_a_flag_in_the_environment_is_a_word(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """B12: ``true`` and ``false`` are understood there, and nothing else is taken for one of them."""
+    monkeypatch.setenv("STACKMEND_ORPHANS__REMOVE", "true")
+    assert load(cell="dev").orphans.remove is True
+    for word in ("yes", "1", "True", "on"):
+        monkeypatch.setenv("STACKMEND_ORPHANS__REMOVE", word)
+        with pytest.raises(ConfigurationError, match=r"orphans\.remove"):
+            load(cell="dev")
