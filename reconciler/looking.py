@@ -26,6 +26,7 @@ from reconciler.model import (
     Unreadable,
     Unseen,
     Urn,
+    Verdict,
 )
 from reconciler.observe.clients import Clients
 from reconciler.observe.observe import observe
@@ -46,6 +47,8 @@ class Looking:
         self._settings = settings
         self._exceptions = accepted_exceptions(settings)
         self._clients: Clients | None = None
+        self.looked: dict[Urn, datetime] = {}
+        """When the last look that left nothing about a resource open began."""
         self.observers = observers
         self.kinds = {token: observer.kind for token, observer in observers.items()}
         self._spellings = Spellings(store, self.kinds, self._refresh, actor)
@@ -60,6 +63,7 @@ class Looking:
         return first[0], self._verdicts(declared, first[0], only, learnt)
 
     def _look(self, declared: Declared, only: Collection[Urn] | None, known: Known) -> Verdicts:
+        began = datetime.now(UTC)
         observed = observe(
             declared,
             self.aws(declared),
@@ -68,7 +72,10 @@ class Looking:
             refresh=self._refresh,
             fresh=timedelta(seconds=self._settings.fresh_seconds),
         )
-        return observed, self._verdicts(declared, observed, only, known)
+        findings = self._verdicts(declared, observed, only, known)
+        unclear = {f.urn for f in findings if f.verdict is Verdict.UNKNOWN}
+        self.looked |= dict.fromkeys({f.urn for f in findings} - unclear, began)
+        return observed, findings
 
     def _verdicts(
         self, declared: Declared, observed: Observed, only: Collection[Urn] | None, known: Known

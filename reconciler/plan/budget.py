@@ -10,16 +10,20 @@ from reconciler.plan.policy import Policy
 
 
 class Budget:
-    """What is left to spend in this pass, in resources touched."""
+    """What is left to spend in this pass, in resources touched, after the repairs ``spent`` that count against it."""
 
-    def __init__(self, declared: Declared, policy: Policy) -> None:
+    def __init__(self, declared: Declared, policy: Policy, spent: Iterable[Repair] = ()) -> None:
         self._declared, self._policy = declared, policy
         self._cell = self._cell_limit = policy.budget_global.of(len(declared.resources))
         self._tenants: dict[str | None, int] = {}
+        for repair in spent:
+            left = self._tenants.setdefault(repair.tenant, self._limit(repair.tenant))
+            self._tenants[repair.tenant] = max(0, left - repair.cost)
+            self._cell = max(0, self._cell - repair.cost)
 
     def spend(self, repair: Repair) -> str | None:
         """Take the repair's cost. Returns None if it fits, else which budget is spent, in words."""
-        tenant_limit = self._policy.budget_tenant.of(len(self._pool(repair.tenant)))
+        tenant_limit = self._limit(repair.tenant)
         left = self._tenants.setdefault(repair.tenant, tenant_limit)
         # A repair that costs more than a whole budget could never run; it may have an untouched budget to itself.
         if repair.cost > left and left < tenant_limit:
@@ -31,6 +35,9 @@ class Budget:
         self._tenants[repair.tenant] = max(0, left - repair.cost)
         self._cell = max(0, self._cell - repair.cost)
         return None
+
+    def _limit(self, tenant: str | None) -> int:
+        return self._policy.budget_tenant.of(len(self._pool(tenant)))
 
     def _pool(self, tenant: str | None) -> tuple[object, ...]:
         return self._declared.of(tenant) if tenant is not None else tuple(self._declared.resources)

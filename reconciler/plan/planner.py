@@ -42,12 +42,14 @@ def plan(
     dependents: Downstream,
     users: Downstream,
     paused: Mapping[str | None, str] | None = None,
+    spent: Sequence[Repair] = (),
 ) -> Plan:
     """Decide what to do about a scan.
 
     ``history`` holds the attempts inside the policy's flap window. ``dependents`` gives all resources that need one of
     the given ones, directly or not; ``users`` those whose inputs hold a value of them. ``paused`` maps a tenant (None:
-    the whole cell) to the reason it is paused.
+    the whole cell) to the reason it is paused. ``spent`` are repairs of earlier passes that count against this
+    one's budgets.
     """
     deferrals = [*_unknown(scan)]
     repairable: list[Finding] = []
@@ -66,7 +68,7 @@ def plan(
     repairs = _ordered(repairs, dependents)
 
     stops = open_breakers(scan.declared, scan.failing, policy)
-    chosen, stopped = _within_limits(repairs, scan, policy, stops, paused or {})
+    chosen, stopped = _within_limits(repairs, scan, policy, stops, paused or {}, spent)
     deferrals += stopped
     return Plan(scan.run_id, scan.cell, tuple(chosen), tuple(deferrals))
 
@@ -247,18 +249,19 @@ def _within_limits(
     policy: Policy,
     breakers: Mapping[str | None, str],
     paused: Mapping[str | None, str],
+    spent: Sequence[Repair],
 ) -> tuple[list[Repair], list[Deferral]]:
     severity = {f.id: severity_rank(f) for f in scan.failing}
     facts = scan.declared.tenants
     order: dict[str | None, tuple[int, str]] = {t: (policy.tier_rank.get(f.tier, 50), t) for t, f in facts.items()}
     by_urgency = sorted(repairs, key=lambda r: (len(r.after), min(severity[i] for i in r.finding_ids), r.id))
-    budget = Budget(scan.declared, policy)
+    budget = Budget(scan.declared, policy, spent)
     chosen: list[Repair] = []
     deferrals: list[Deferral] = []
     for repair in in_turn(by_urgency, order):
         stop = _stop(repair, breakers, paused)
-        if stop is None and repair.strategy != ESCALATE and (spent := budget.spend(repair)):
-            stop = ("budget", spent)
+        if stop is None and repair.strategy != ESCALATE and (reason := budget.spend(repair)):
+            stop = ("budget", reason)
         if stop is None:
             chosen.append(repair)
         else:
