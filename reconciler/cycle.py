@@ -155,10 +155,11 @@ class Cycle:
         held = journal.Journal(lease, run_id=run_id, actor=self._actor) if isinstance(lease, Lease) else lease
         unsettled: frozenset[Urn] = frozenset()
         leftovers: tuple[Outcome, ...] = ()
+        declared: Declared | None = None
         if not dry_run and None not in self._paused():
-            unsettled, leftovers = self._recover(engine, held, progress)
+            declared, unsettled, leftovers = self._recover(engine, held, progress)
         spent = journal.intended(self.store, self._cell, self._period) if self._period else ()
-        scan = self._scan(run_id, scope)
+        scan = self._scan(run_id, scope, declared)
         touched = {urn for repair in spent for urn in repair.urns}
         if scope.urns is not None and (why := sees_too_little(scan, scope.urns, touched, self._policy)):
             log.warning("looking at everything before anything is repaired", run_id=run_id, why=why)
@@ -174,9 +175,9 @@ class Cycle:
         self._finish(scan, {"plan": plan_document(plan), "outcomes": done, "dry_run": dry_run, **more})
         return Pass(scan, plan, outcomes)
 
-    def _scan(self, run_id: str, scope: Scope) -> Scan:
+    def _scan(self, run_id: str, scope: Scope, declared: Declared | None = None) -> Scan:
         began = time.monotonic()
-        declared = self._declared()
+        declared = declared or self._declared()
         return self._looking.scan(run_id, declared, self._resources_of(declared, scope), began=began)
 
     def _declared(self) -> Declared:
@@ -203,8 +204,11 @@ class Cycle:
 
     def _recover(
         self, engine: Engine, held: JournalPort, progress: Progress
-    ) -> tuple[frozenset[Urn], tuple[Outcome, ...]]:
-        """What a pass that died left behind: the engine's lock, its open operations, intents without an end."""
+    ) -> tuple[Declared | None, frozenset[Urn], tuple[Outcome, ...]]:
+        """What a pass that died left behind: the engine's lock, its open operations, intents without an end.
+
+        Also returns the declaration as it is afterwards, or None if it must be read again.
+        """
         removed = recovery.unlock(
             engine.lock_directory(),
             patience=self.settings.verify.timeout_seconds,
@@ -225,7 +229,7 @@ class Cycle:
                 declared = self._declared()
         intents = journal.open_intents(self.store, self._cell)
         leftovers = recovery.conclude_open(intents, self._tools(declared, engine, held, progress, unsettled))
-        return unsettled, leftovers
+        return (None if leftovers else declared), unsettled, leftovers
 
     def _located(self, declared: Declared) -> Mapping[Urn, str | None]:
         """Where each cut-off create is: its id, None where it is proven absent; what is not known is left out."""
