@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from reconciler.events.message import Change, Ignored, Poison, parse
@@ -198,6 +198,9 @@ class Inbox:
         back = [w for w in batch.entries if only is None or only(w.look_at)]
         with self._lock:
             for waiting in back:
+                # It may have been delivered again in the meantime.
+                again = self._waiting.get(waiting.change.event_id)
+                waiting.receipts += again.receipts if again else []
                 waiting.not_before = until
                 self._waiting[waiting.change.event_id] = waiting
             if only is None:
@@ -209,12 +212,13 @@ class Inbox:
         if only is None:
             return Batch()
         left = [w for w in batch.entries if not only(w.look_at)]
-        return Batch(
+        given = {r for w in back for r in w.receipts}
+        return replace(
+            batch,
             urns=frozenset(u for w in left for u in w.look_at),
-            whole=batch.whole,
             who=_latest(left),
             event_ids=tuple(w.change.event_id for w in left),
-            receipts=tuple(r for w in left for r in w.receipts),
+            receipts=tuple(r for r in batch.receipts if r not in given),
             entries=tuple(left),
         )
 
