@@ -7,9 +7,9 @@ none. The pass by the clock deals with whatever waits as well.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import structlog
 
@@ -18,7 +18,7 @@ from reconciler.errors import StackmendError
 from reconciler.events.inbox import Batch, Inbox
 from reconciler.events.receiver import Receiver
 from reconciler.events.resolve import Resolver
-from reconciler.model import WHOLE, Scope, Urn
+from reconciler.model import WHOLE, Attribution, Scope, Urn
 from reconciler.observe.clients import queue_client
 from reconciler.ports import Progress
 
@@ -31,6 +31,20 @@ RETRY_SECONDS = 5.0
 LONGEST_COOL_OFF = 30.0
 QUIET_SECONDS = 120.0
 """After which a noisy tenant counts as calm again."""
+
+
+class Passes(Protocol):
+    """The cycle, as far as events need it."""
+
+    def repair(
+        self,
+        *,
+        progress: Progress,
+        scope: Scope,
+        who: Mapping[Urn, Attribution],
+        new_period: bool,
+        events: Collection[str],
+    ) -> Pass: ...
 
 
 @dataclass(slots=True)
@@ -47,7 +61,7 @@ class Reacting:
 
     def __init__(
         self,
-        cycle: Cycle,
+        cycle: Passes,
         inbox: Inbox,
         receiver: Receiver,
         progress: Progress,

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Protocol
+from typing import Protocol, Self
 
 import schedule
 import structlog
@@ -56,13 +56,15 @@ class Service:
     def run(self, *, passes: int | None = None) -> int:
         """Run until ``stop`` is called, a signal comes, or ``passes`` ticks are done. Returns the number of ticks."""
         done = 0
-        with _Signals(self.stop):
+        with _Signals(self.stop) as signals:
             while not self._stopped and (passes is None or done < passes):
                 started = time.monotonic()
                 self._scheduler.run_all()
                 done += 1
                 if passes is None or done < passes:
                     self._wait(started)
+        if signals.received:
+            log.info("stopped", signal=signals.received)
         return done
 
     def wake(self) -> None:
@@ -103,17 +105,20 @@ class _Signals:
     def __init__(self, call: Callable[[], None]) -> None:
         self._call = call
         self._old: dict[int, object] = {}
+        self.received = ""
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():
-            return
+            return self
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._old[number] = signal.signal(number, self._received)
+            self._old[number] = signal.signal(number, self._handle)
+        return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._old.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
-    def _received(self, number: int, _: FrameType | None) -> None:
-        log.info("stopping after the pass in progress", signal=signal.Signals(number).name)
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        # Nothing is logged here: the interrupted code may be in the middle of a log line, and hold its lock.
+        self.received = signal.Signals(number).name
         self._call()
