@@ -17,14 +17,11 @@ class Budget:
         self._cell = self._cell_limit = policy.budget_global.of(len(declared.resources))
         self._tenants: dict[str | None, int] = {}
         for repair in spent:
-            left = self._tenants.setdefault(repair.tenant, self._limit(repair.tenant))
-            self._tenants[repair.tenant] = max(0, left - repair.cost)
-            self._cell = max(0, self._cell - repair.cost)
+            self._take(repair)
 
     def spend(self, repair: Repair) -> str | None:
         """Take the repair's cost. Returns None if it fits, else which budget is spent, in words."""
-        tenant_limit = self._limit(repair.tenant)
-        left = self._tenants.setdefault(repair.tenant, tenant_limit)
+        tenant_limit, left = self._limit(repair.tenant), self._left(repair.tenant)
         # A repair that costs more than a whole budget could never run; it may have an untouched budget to itself.
         if repair.cost > left and left < tenant_limit:
             return f"the budget of tenant {repair.tenant} for this pass is spent ({tenant_limit} resources)"
@@ -32,9 +29,16 @@ class Budget:
             return f"the cell's budget for this pass is spent ({self._cell_limit} resources)"
         if left == 0 or self._cell == 0:
             return "the budget for this pass is zero"
+        self._take(repair)
+        return None
+
+    def _take(self, repair: Repair) -> None:
+        left = self._left(repair.tenant)
         self._tenants[repair.tenant] = max(0, left - repair.cost)
         self._cell = max(0, self._cell - repair.cost)
-        return None
+
+    def _left(self, tenant: str | None) -> int:
+        return self._tenants.setdefault(tenant, self._limit(tenant))
 
     def _limit(self, tenant: str | None) -> int:
         return self._policy.budget_tenant.of(len(self._pool(tenant)))

@@ -15,8 +15,9 @@ from reconciler.errors import WriteRefused
 from reconciler.events.inbox import Inbox
 from reconciler.events.receiver import Receiver
 from reconciler.observe.clients import queue_client
+from tests.moto_server import serving
 from tests.unit.events_worlds import ACCOUNT, REGION, api_call, resolver
-from tests.unit.observe_server import ENVIRONMENT, serving
+from tests.unit.observe_server import ENVIRONMENT
 
 
 @pytest.fixture(scope="module")
