@@ -83,6 +83,7 @@ class Cycle:
         self._looking = Looking(settings, store, observers, actor=self._actor)
         self._attributing = Attributing(settings.attribution, self._looking.aws)
         self._period: datetime | None = None
+        self._locks: tuple[Path | None] | None = None
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -209,8 +210,11 @@ class Cycle:
 
         Also returns the declaration as it is afterwards, or None if it must be read again.
         """
+        if self._locks is None:
+            # Asking takes the engine two commands, and a process has one backend.
+            self._locks = (engine.lock_directory(),)
         removed = recovery.unlock(
-            engine.lock_directory(),
+            *self._locks,
             patience=self.settings.verify.timeout_seconds,
             poll=min(1.0, self.settings.verify.poll_seconds),
             now=lambda: datetime.now(UTC),
