@@ -11,8 +11,8 @@ import secrets
 import socket
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -72,9 +72,9 @@ class Cycle:
         self.settings, self.store = settings, store
         self._cell = settings.cell
         self._actor = f"{getpass.getuser()}@{socket.gethostname()}"
-        self._policy = policy_of(settings)
         self._source = StackSource(settings)
         self._looking = Looking(settings, store, observers, actor=self._actor)
+        self._policy = policy_of(settings, self._looking.kinds)
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -149,9 +149,11 @@ class Cycle:
     def _plan(self, scan: Scan) -> Plan:
         now = datetime.now(UTC)
         needs = Graph(scan.declared)
+        remembered = timedelta(hours=self.settings.rollout.remember_hours)
+        bad_images = journal.bad_images(self.store, self._cell, now - remembered)
         return make_plan(
             scan,
-            self._policy,
+            replace(self._policy, bad_images=bad_images),
             journal.attempts(self.store, self._cell, now - self._policy.flap_window),
             self._looking.kinds,
             now=now,
@@ -239,6 +241,8 @@ class Cycle:
             floors=floors_of(declared, self.settings.rollout.floor_percent),
             pace=pace_of(self.settings),
             unsettled=unsettled,
+            pause=lambda tenant, why: self.store.pause(self._cell, tenant=tenant, reason=why, who="stackmend"),
+            now=lambda: datetime.now(UTC),
         )
 
     def _paused(self) -> Mapping[str | None, str]:

@@ -15,10 +15,11 @@ from reconciler.act.tools import Pace
 from reconciler.detect.exceptions import AcceptedException
 from reconciler.detect.exceptions import parse as parse_exceptions
 from reconciler.errors import ConfigurationError, WriteRefused
-from reconciler.model import Declared, Outcome, Repair, Urn
+from reconciler.model import Declared, Outcome, Repair, ResourceKind, Urn
 from reconciler.observe import guard
 from reconciler.observe.clients import Clients
 from reconciler.plan.policy import Limit, Policy
+from reconciler.plan.strategy import Row, overrides
 from reconciler.settings import Amount, Settings
 
 
@@ -53,8 +54,11 @@ class ReadOnlyJournal:
         raise WriteRefused("a dry run writes nothing", where=where)
 
 
-def policy_of(settings: Settings) -> Policy:
+def policy_of(settings: Settings, kinds: Mapping[str, ResourceKind]) -> Policy:
+    """Raises ConfigurationError for a row of ``[[strategies]]`` that names no strategy or would replace what holds state."""
+    rows = (Row(r.strategy, r.type, r.kind, r.tier) for r in settings.strategies)
     return Policy(
+        overrides=overrides(rows, kinds),
         budget_global=_limit(settings.budget.overall),
         budget_tenant=_limit(settings.budget.tenant),
         breaker_share=settings.breaker.share,
@@ -75,6 +79,8 @@ def pace_of(settings: Settings) -> Pace:
         poll=settings.verify.poll_seconds,
         bake=settings.rollout.bake_seconds,
         patience=settings.verify.timeout_seconds,
+        batch=settings.rollout.batch,
+        keep_hours=settings.quarantine.keep_hours,
     )
 
 

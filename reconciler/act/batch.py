@@ -97,7 +97,11 @@ def _attempt(
 def _previewed(repairs: Sequence[Repair], targets: tuple[Urn, ...], tools: Tools) -> EnginePlan:
     for repair in repairs:
         tools.progress(repair, "asking the engine for its plan")
-    plan = tools.engine.preview(targets, _tenants(repairs))
+    replaced = tuple(u for u in targets if any(u in r.replaces for r in repairs))
+    if replaced:
+        plan = tools.engine.preview(targets, _tenants(repairs), replace=replaced)
+    else:
+        plan = tools.engine.preview(targets, _tenants(repairs))
     refuse_unless(plan, repairs, tools.declared, tools.kinds)
     return plan
 

@@ -62,8 +62,12 @@ class Engine(AbstractContextManager["Engine"]):
     def __enter__(self) -> Self:
         return self
 
-    def preview(self, targets: Sequence[Urn], tenants: Collection[str] | None = None) -> EnginePlan:
+    def preview(
+        self, targets: Sequence[Urn], tenants: Collection[str] | None = None, *, replace: Sequence[Urn] = ()
+    ) -> EnginePlan:
         """What a targeted ``up --refresh`` of exactly these resources would do. Writes nothing, takes no lock.
+
+        Those of ``replace`` are replaced whether or not they differ.
 
         The program registers only ``tenants``, or all of them: the time of a run grows with what it registers.
 
@@ -77,6 +81,7 @@ class Engine(AbstractContextManager["Engine"]):
         self._run(
             lambda stack: stack.preview(
                 target=_named(targets),
+                replace=[str(urn) for urn in replace] or None,
                 refresh=refresh,
                 plan=str(saved),
                 on_event=account.take,
@@ -86,7 +91,7 @@ class Engine(AbstractContextManager["Engine"]):
             account,
             tenants,
         )
-        return EnginePlan(account.steps(complete=True), saved, refresh)
+        return EnginePlan(account.steps(complete=True), saved, refresh, tuple(replace))
 
     def up(self, targets: Sequence[Urn], plan: EnginePlan, tenants: Collection[str] | None = None) -> EngineRun:
         """Refresh (as the preview did) and update exactly these resources, and nothing but what ``plan`` shows.
@@ -98,6 +103,7 @@ class Engine(AbstractContextManager["Engine"]):
             self._run(
                 lambda stack: stack.up(
                     target=_named(targets),
+                    replace=[str(urn) for urn in plan.replaced] or None,
                     refresh=plan.refreshed,
                     plan=str(plan.saved) if plan.saved else None,
                     continue_on_error=True,

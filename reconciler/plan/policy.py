@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from reconciler.plan.strategy import Row
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -43,3 +45,7 @@ class Policy:
     """A repair that failed this often in the window is not tried again: a person looks at it."""
     tier_rank: Mapping[str, int] = field(default_factory=lambda: {"gold": 0, "silver": 1, "bronze": 2})
     """Which tenants are repaired first when the budget does not reach for all."""
+    overrides: tuple[Row, ...] = ()
+    """Rows of the strategy table that stand before its own."""
+    bad_images: frozenset[str] = frozenset()
+    """What groups launch (``Fleet.launches``) that failed to become healthy before: no server is replaced by it."""
