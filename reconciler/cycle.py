@@ -34,6 +34,7 @@ from reconciler.model import (
     Fleet,
     Outcome,
     Plan,
+    Repair,
     Scan,
     Unreadable,
     Urn,
@@ -54,6 +55,8 @@ from reconciler.verify.verify import verify
 from reconciler.wiring import GuardedWriter, ReadOnlyJournal, floors_of, pace_of, policy_of
 
 log = structlog.get_logger(__name__)
+
+GROUP = "aws:autoscaling/group:Group"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,43 @@ class Cycle:
             if operation.kind == "creating" and observer and observer.locate and not isinstance(answer, Failed):
                 located[urn] = answer
         return located
+
+    def quarantine(self, instance: str, reason: str, *, progress: Progress) -> Outcome:
+        """Mark a server of one of the cell's fleets as compromised, under the lease and in the ledger.
+
+        The next pass isolates it. Raises ConfigurationError if no fleet of the cell has it, LeaseHeld.
+        """
+        run_id = self._begin("quarantine")
+        declared = self._declared()
+        fleets = observe(
+            declared,
+            self._looking.aws(declared),
+            only={r.urn for r in declared.resources.values() if r.type == GROUP},
+            observers=self._looking.observers,
+        ).fleets
+        group = next(
+            (
+                u
+                for u, f in fleets.items()
+                if isinstance(f, Fleet) and any(m.instance_id == instance for m in f.members)
+            ),
+            None,
+        )
+        if group is None:
+            raise ConfigurationError(f"no fleet of cell {self._cell} has a server {instance!r}")
+        tenant = declared.resources[group].tenant
+        mark = Repair("mark", tenant, (group,), (), reason, members=(instance,))
+        with self._looking.engine() as engine:
+            lease = Lease.acquire(self.store, self._cell, seconds=self.settings.lease_seconds, actor=self._actor)
+            try:
+                with lease.kept():
+                    held = journal.Journal(lease, run_id=run_id, actor=self._actor)
+                    tools = self._tools(declared, engine, held, progress, frozenset())
+                    (outcome,) = act(Plan(run_id, self._cell, (mark,), ()), tools)
+            finally:
+                lease.release()
+        self.store.finish_run(run_id, summary={"outcomes": [outcome_document(outcome)]}, findings=(), actor=self._actor)
+        return outcome
 
     # --- what the stages are given -------------------------------------------------------------------------
 

@@ -139,7 +139,7 @@ class Rollout(_Table):
 
 
 class StrategyRow(_Table):
-    """``[[strategies]]``: which strategy answers faults of a kind, on types that match a pattern, of tenants of a tier."""
+    """``[[strategies]]``: which strategy answers faults of a kind, on some types, of tenants of a tier."""
 
     strategy: str = Field(min_length=1, max_length=100)
     type: str = Field(default="*", min_length=1, max_length=200)

@@ -55,7 +55,7 @@ class ReadOnlyJournal:
 
 
 def policy_of(settings: Settings, kinds: Mapping[str, ResourceKind]) -> Policy:
-    """Raises ConfigurationError for a row of ``[[strategies]]`` that names no strategy or would replace what holds state."""
+    """Raises ConfigurationError for a row of ``[[strategies]]`` that cannot be used."""
     rows = (Row(r.strategy, r.type, r.kind, r.tier) for r in settings.strategies)
     return Policy(
         overrides=overrides(rows, kinds),

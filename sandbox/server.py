@@ -57,6 +57,7 @@ class Recorder:
             "params": call.params,
             "actor": call.actor,
             "status": 0,
+            "healthy": {},
         }
         with self._lock:
             self._counts[call.actor, f"{call.service}:{call.action}", call.writes] += 1
@@ -96,6 +97,9 @@ class Application:
         rule = self.rules.take(call)
         response = self._ask_moto(environ, body) if rule is None else self._break(rule, call, environ, body)
         entry["status"] = response.status
+        if call.writes:
+            with self._moto_lock:
+                entry["healthy"] = moto_fixes.healthy_servers()
         return response
 
     def _ask_moto(self, environ: dict[str, Any], body: bytes) -> Response:

@@ -135,9 +135,13 @@ class _Work:
             self.stopped[tenant] = why
             if self.tools.pause is not None:
                 self.tools.pause(tenant, f"a repair made the tenant worse: {why}")
+        stop = "it cannot be undone safely, so the tenant's repairs are paused"
         words = "it healed what it was for, but the tenant is worse off since"
         return [
-            (r, Ending(Status.NOT_HEALED, f"{words}: {found[r.tenant]}; it cannot be undone safely, so repairs are paused"))
+            (
+                r,
+                Ending(Status.NOT_HEALED, f"{words}: {found[r.tenant]}; {stop}"),
+            )
             if ending.status is Status.HEALED and r.tenant in found
             else (r, ending)
             for r, ending in endings

@@ -23,7 +23,9 @@ def pascal(operation: str) -> str:
     return "".join(word.capitalize() for word in operation.split("_"))
 
 
-class _Writes:
+class Writes:
+    """What all of them share: the lease is asked, the permit names exactly what the call names."""
+
     def __init__(self, aws: AwsWriter, journal: Journal, repair: Repair) -> None:
         self._aws, self._journal, self._repair = aws, journal, repair
 
@@ -40,7 +42,7 @@ class _Writes:
             raise AwsCallFailed(f"{service} {operation} failed", where=self._repair.id, why=str(error)) from error
 
 
-class KeyWrites(_Writes):
+class KeyWrites(Writes):
     """Calls one KMS key back. Permissions: kms:DescribeKey, kms:CancelKeyDeletion, kms:EnableKey."""
 
     def __init__(self, aws: AwsWriter, journal: Journal, repair: Repair, key: str) -> None:
@@ -57,7 +59,7 @@ class KeyWrites(_Writes):
         self._write("kms", "enable_key", (self._key,), KeyId=self._key)
 
 
-class FleetWrites(_Writes):
+class FleetWrites(Writes):
     """Changes one auto scaling group, server by server.
 
     Permissions: autoscaling:SetDesiredCapacity, autoscaling:SetInstanceHealth,

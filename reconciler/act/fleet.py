@@ -66,7 +66,7 @@ def find(fleet: Fleet, instance: str) -> Member | None:
 
 
 def by_zone(fleet: Fleet, instances: Collection[str]) -> tuple[str, ...]:
-    """The instances in the order in which they are replaced: one zone after another, in a zone first what does not serve.
+    """The instances as they are replaced: one zone after another, in a zone first what does not serve.
 
     One that the fleet does not show any more comes last.
     """

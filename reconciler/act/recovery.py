@@ -17,6 +17,7 @@ from reconciler.act.locks import Holder, Lock, locks, release
 from reconciler.act.needed import still_needed
 from reconciler.act.process import end_session
 from reconciler.act.settle import settle, unsettled
+from reconciler.act.strategies.quarantine import resume
 from reconciler.act.strategies.rollout import Rollout
 from reconciler.act.tools import Tools
 from reconciler.errors import EngineLocked, LeaseLost, StackmendError
@@ -130,6 +131,8 @@ def _left_behind(repair: Repair, tools: Tools) -> str | None:
     try:
         if repair.strategy in ("rollout", "refresh-image") and (trouble := _right_size(repair, tools)):
             return trouble
+        if repair.strategy == "quarantine" and (trouble := resume(repair, tools)):
+            return f"the isolation could not be finished: {trouble}"
         ending = still_needed(repair, tools.look(known))
     except LeaseLost:
         raise

@@ -51,6 +51,7 @@ def _objection(
     if step.op in _IN_PLACE:
         allowed = any(step.op in s.operations for s in strategies)
     else:
-        named = any(step.urn in r.replaces and STRATEGIES[r.strategy].redeploys for r in owners if r.strategy in STRATEGIES)
+        redeploying = [r for r in owners if r.strategy in STRATEGIES and STRATEGIES[r.strategy].redeploys]
+        named = any(step.urn in r.replaces for r in redeploying)
         allowed = step.op in _REPLACING and (named or any(step.type in s.replaceable for s in strategies))
     return None if allowed else f"a repair by {' or '.join(s.name for s in strategies)} must not do that"

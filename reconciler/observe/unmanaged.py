@@ -85,6 +85,6 @@ def unmanaged(declared: Declared, answers: Answers, members: Collection[str]) ->
 
 
 def _grown(row: Row, groups: Collection[str]) -> bool:
-    """Whether a declared group launched it, or a quarantine took it out of one: then it shows with the group's fleet."""
+    """Whether a declared group launched it, or a quarantine took it out of one: it shows with the fleet."""
     tags: Mapping[str, str] = {tag["Key"]: tag.get("Value", "") for tag in row.get("Tags", ())}
     return tags.get(_GROUP_TAG) in groups or tags.get(QUARANTINED_FROM) in groups

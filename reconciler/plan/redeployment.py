@@ -1,4 +1,4 @@
-"""What is replaced together with a resource that is beyond repair, or why it cannot be replaced and what is done instead.
+"""What is replaced together with a resource beyond repair, or why it cannot be and what is done instead.
 
 A type is only redeployed if a second one can stand beside the first: created, cut over to, and only then is the first
 retired. Source of the properties that force a replacement: the aws provider's schema (``replaceOnChanges``).
@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.model import Declared, DeclaredResource, Finding, Repair, ResourceKind, Urn
-from reconciler.plan.strategy import ESCALATE, REAPPLY, cause_of
+from reconciler.plan.strategy import ESCALATE, REAPPLY, Cause, cause_of
 
 BALANCER = "aws:lb/loadBalancer:LoadBalancer"
 LISTENER = "aws:lb/listener:Listener"
@@ -55,20 +55,18 @@ def as_a_unit(
     says why.
     """
     resource = declared.resources[repair.urns[0]]
-    replaced = _unit(resource, declared, users)
+    replaced = _unit(resource, declared)
     held = next((why for urn in replaced if (why := _obstacle(declared.resources[urn], resource, kinds))), "")
     if held:
-        in_place = REAPPLY if cause_of(tuple(findings), IMMUTABLE.get(resource.type, frozenset()))[0] == "drifted" else ""
+        cause, _ = cause_of(tuple(findings), IMMUTABLE.get(resource.type, frozenset()))
         words = f"{repair.reason}; it cannot be replaced: {held}"
-        return replace(repair, strategy=in_place or ESCALATE, reason=words)
+        return replace(repair, strategy=REAPPLY if cause is Cause.DRIFTED else ESCALATE, reason=words)
     touched = {u for u in users(replaced) if declared.resources[u].tenant == resource.tenant}
     in_order = tuple(u for u in declared.resources if u in touched or u in replaced)
     return replace(repair, urns=in_order, replaces=tuple(u for u in in_order if u in replaced), cost=len(replaced))
 
 
-def _unit(
-    resource: DeclaredResource, declared: Declared, users: Callable[[Collection[Urn]], frozenset[Urn]]
-) -> frozenset[Urn]:
+def _unit(resource: DeclaredResource, declared: Declared) -> frozenset[Urn]:
     """A load balancer goes with its listeners, and with the target groups they forward to: one target group serves one
     load balancer only, so the new one needs its own."""
     if resource.type != BALANCER:

@@ -34,7 +34,7 @@ def repairs_of(
     for cause, group in _by_cause(findings).items():
         ids = tuple(sorted({f.id for f in group}))
         stop = fleet_breaker(fleet, group, policy)
-        if stop and cause in (Cause.SERVER, Cause.OUTDATED) or not isinstance(fleet, Fleet):
+        if (stop and cause in (Cause.SERVER, Cause.OUTDATED)) or not isinstance(fleet, Fleet):
             deferrals.append(Deferral(ids, stop or "the fleet was not observed", "breaker"))
             continue
         members = tuple(sorted({f.resource_id for f in group if f.resource_id.startswith("i-")}))

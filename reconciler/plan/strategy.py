@@ -119,12 +119,11 @@ def overrides(rows: Iterable[Row], kinds: Mapping[str, ResourceKind]) -> tuple[R
     for number, row in enumerate(rows):
         where = f"settings: strategies[{number}]"
         if row.strategy not in ANSWERS:
-            raise ConfigurationError(
-                f"there is no strategy {row.strategy!r}", where=f"{where}.strategy", todo=f"One of: {', '.join(ANSWERS)}."
-            )
+            todo = f"One of: {', '.join(ANSWERS)}."
+            raise ConfigurationError(f"there is no strategy {row.strategy!r}", where=f"{where}.strategy", todo=todo)
         if row.kind != "*" and row.kind not in {k.value for k in Kind}:
-            known = ", ".join(k.value for k in Kind)
-            raise ConfigurationError(f"there is no kind {row.kind!r}", where=f"{where}.kind", todo=f"One of: *, {known}.")
+            todo = f"One of: *, {', '.join(k.value for k in Kind)}."
+            raise ConfigurationError(f"there is no kind {row.kind!r}", where=f"{where}.kind", todo=todo)
         held = sorted(k.token for k in kinds.values() if k.stateful and fnmatchcase(k.token, row.type))
         if row.strategy in REPLACING and held:
             raise ConfigurationError(
@@ -154,9 +153,8 @@ def strategy_for(
     cause, of = cause_of(findings, immutable)
     worst = min(findings, key=severity_rank)
     strategy = chosen(cause, of, kind, tier, rows)
-    if strategy in REPLACING:
-        if kind.stateful or protected:
-            return ESCALATE, f"{worst.message}; {_HOLDS_STATE}"
+    if strategy in REPLACING and (kind.stateful or protected):
+        return ESCALATE, f"{worst.message}; {_HOLDS_STATE}"
     return strategy, f"{worst.message}; {words}" if (words := _WORDS.get(cause)) else worst.message
 
 

@@ -64,7 +64,7 @@ def test_an_unknown_kind_is_an_error() -> None:
 @pytest.mark.parametrize("pattern", ["*", "aws:s3/*", "aws:kms/key:Key"])
 @pytest.mark.parametrize("strategy", sorted(REPLACING))
 def test_what_holds_state_is_never_given_to_a_replacing_strategy(strategy: str, pattern: str) -> None:
-    """A pattern that covers a stateful type is refused for every strategy that replaces, and the type is named (I08)."""
+    """A pattern that covers a stateful type is refused for every strategy that replaces (I08)."""
     with pytest.raises(ConfigurationError) as caught:
         overrides([Row(strategy, pattern)], ALL)
     assert "strategies[0].type" in str(caught.value)
@@ -77,7 +77,7 @@ def test_what_holds_state_is_never_given_to_a_replacing_strategy(strategy: str, 
     rule=st.sampled_from(["drift.property", "drift.missing", "health.resource-failed"]),
     protected=st.booleans(),
 )
-def test_no_row_makes_state_replaceable(strategy: str, type_: str, rule: str, protected: bool) -> None:  # noqa: FBT001
+def test_no_row_makes_state_replaceable(strategy: str, type_: str, rule: str, protected: bool) -> None:
     """Even a row that slipped past the check gets nothing stateful or protected replaced (I08)."""
     one = resource("one", type_=type_, protect=protected)
     found = strategy_for((finding(one, rule),), KINDS[type_], protected=protected, rows=(Row(strategy),))[0]

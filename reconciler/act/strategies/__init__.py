@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from reconciler.act.strategies import (
+    dispose,
     escalate,
+    mark,
+    quarantine,
     reapply,
     recreate,
     redeploy,
@@ -17,5 +20,19 @@ from reconciler.act.strategies import (
 from reconciler.act.strategies.base import Strategy
 
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
-    {module.STRATEGY.name: module.STRATEGY for module in (reapply, recreate, restore, redeploy, rollout, refresh_image, escalate)}
+    {
+        module.STRATEGY.name: module.STRATEGY
+        for module in (
+            reapply,
+            recreate,
+            restore,
+            redeploy,
+            rollout,
+            refresh_image,
+            quarantine,
+            dispose,
+            mark,
+            escalate,
+        )
+    }
 )

@@ -32,7 +32,7 @@ def _prepare(repair: Repair, tools: Tools) -> None:
             if not isinstance(fleet, Fleet):
                 raise RepairRefused("the servers behind it cannot be seen now", where=urn, why=fleet.reason)
             if fleet.healthy:
-                why = f"{len(fleet.healthy)} servers of {fleet.name} still serve through it, and the new one begins empty"
+                why = f"{len(fleet.healthy)} servers of {fleet.name} serve through it, and the new one begins empty"
                 raise RepairRefused("it is not replaced while it serves", where=urn, why=why)
 
 

@@ -45,7 +45,7 @@ class Refresh(Rollout):
         alive = {m.instance_id for m in fleet.members if not dead(m)}
         zone = zone_of.get(self.members[0])
         room = max(1, min(self.tools.pace.batch, fleet.maximum - fleet.desired))
-        first = []
+        first: list[str] = []
         for instance in self.members:
             if len(first) == room or zone_of.get(instance) != zone or (first and instance not in alive):
                 break

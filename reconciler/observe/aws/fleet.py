@@ -104,7 +104,7 @@ def _tags(instance: Row | Missing | Failed) -> dict[str, str]:
 
 
 def _quarantined(group: str, answers: Answers) -> tuple[Quarantined, ...]:
-    """The servers that a quarantine took out of the group and that still exist. None if the listing failed: they stay."""
+    """What a quarantine took out of the group and still exists. Nothing if the listing failed: it stays."""
     listed = answers.get(INSTANCES.read)
     found = []
     for row in listed.rows if isinstance(listed, Rows) else ():
