@@ -52,7 +52,7 @@ from reconciler.record.lease import Lease
 from reconciler.record.store import Run, Store
 from reconciler.settings import Settings
 from reconciler.verify.verify import verify
-from reconciler.wiring import GuardedWriter, ReadOnlyJournal, floors_of, pace_of, policy_of
+from reconciler.wiring import GuardedWriter, ReadOnlyJournal, floors_of, pace_of, policy_of, sessions_of
 
 log = structlog.get_logger(__name__)
 
@@ -250,6 +250,9 @@ class Cycle:
         unsettled: frozenset[Urn],
     ) -> Tools:
         aws = self._looking.aws(declared)
+        sessions = sessions_of(self.settings, aws)
+        if sessions is not None:
+            engine.acts_as(sessions.environment)
 
         def look(urns: Collection[Urn]) -> tuple[Finding, ...]:
             # The state is read again: a repair gives resources new ids.
@@ -261,7 +264,7 @@ class Cycle:
 
         return Tools(
             engine=engine,
-            aws=GuardedWriter(aws),
+            aws=GuardedWriter(aws, sessions),
             journal=held,
             look=look,
             fleet=fleet,
@@ -281,6 +284,7 @@ class Cycle:
             floors=floors_of(declared, self.settings.rollout.floor_percent),
             pace=pace_of(self.settings),
             unsettled=unsettled,
+            apart=sessions is not None,
             pause=lambda tenant, why: self.store.pause(self._cell, tenant=tenant, reason=why, who="stackmend"),
             now=lambda: datetime.now(UTC),
         )

@@ -32,7 +32,8 @@ class Writes:
     def _write(self, service: str, operation: str, names: tuple[str, ...], **parameters: Any) -> None:
         self._journal.ensure_held()
         permitted = {f"{service}:{pascal(operation)}"}
-        with self._aws.permit(self._repair.id, operations=permitted, resources=names):
+        tenant = self._repair.tenant
+        with self._aws.permit(self._repair.id, operations=permitted, resources=names, tenant=tenant):
             self._call(service, operation, **parameters)
 
     def _call(self, service: str, operation: str, **parameters: Any) -> Any:

@@ -55,6 +55,7 @@ class Engine(AbstractContextManager["Engine"]):
         self._selected: Stack | None = None
         self._plans = tempfile.TemporaryDirectory(prefix="stackmend-plans-")
         self._previews = 0
+        self._identity: Callable[[str], Mapping[str, str]] | None = None
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self._plans.cleanup()
@@ -157,6 +158,10 @@ class Engine(AbstractContextManager["Engine"]):
         resources = self.export()["deployment"].get("resources") or ()
         return frozenset(targets) & frozenset(Urn(r["urn"]) for r in resources)
 
+    def acts_as(self, identity: Callable[[str], Mapping[str, str]]) -> None:
+        """From now on, a run for one tenant has the variables that ``identity`` gives for it."""
+        self._identity = identity
+
     def stop(self) -> None:
         """Ask a running update to end after the operations in flight; it then raises EngineStopped."""
         self._command.stop()
@@ -194,7 +199,11 @@ class Engine(AbstractContextManager["Engine"]):
     def _run(
         self, call: Callable[[Stack], _T], account: Account | None = None, tenants: Collection[str] | None = None
     ) -> _T:
-        self._command.scope({_TENANTS: ",".join(sorted(tenants))} if tenants else {})
+        scope = {_TENANTS: ",".join(sorted(tenants))} if tenants else {}
+        if tenants and self._identity is not None:
+            (tenant,) = tenants
+            scope |= self._identity(tenant)
+        self._command.scope(scope)
         try:
             if self._selected is None:
                 workspace = LocalWorkspace(

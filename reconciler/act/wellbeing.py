@@ -29,11 +29,11 @@ class Wellbeing:
     """Health findings on alarms and load balancers, by id."""
 
 
-def of(tenants: Collection[str | None], tools: Tools) -> Wellbeing:
-    """How the tenants are now. Raises LeaseLost; a look that fails shows nothing."""
+def of(tenants: Collection[str | None], tools: Tools, *, without: Urn | None = None) -> Wellbeing:
+    """How the tenants are now, but for the group ``without``. Raises LeaseLost; a look that fails shows nothing."""
     mine = [r for r in tools.declared.resources.values() if r.tenant is not None and r.tenant in tenants]
     serving: dict[Urn, int] = {}
-    for group in (r.urn for r in mine if r.type == GROUP):
+    for group in (r.urn for r in mine if r.type == GROUP and r.urn != without):
         fleet = tools.fleet(group)
         if isinstance(fleet, Fleet):
             serving[group] = len(fleet.healthy)

@@ -154,7 +154,14 @@ class Aws:
         return _Client(self, service)
 
     @contextmanager
-    def permit(self, _: str, *, operations: Collection[str], resources: Collection[str]) -> Iterator[None]:
+    def permit(
+        self,
+        _: str,
+        *,
+        operations: Collection[str],
+        resources: Collection[str],
+        tenant: str | None = None,  # noqa: ARG002
+    ) -> Iterator[None]:
         assert self.permitted is None, "permits do not nest"
         self.permitted = (operations, resources)
         try:

@@ -53,10 +53,12 @@ class Rollout:
         self._even = max(1, spread(fleet))
         self._zones = len({m.zone for m in fleet.members})
         self._well: wellbeing.Wellbeing | None = None
+        self._asked: set[str] = set()
 
     def run(self) -> Ending:
         """Replace all, or up to the first that fails."""
-        self._well = wellbeing.of({self.repair.tenant}, self.tools)
+        # Its own fleet is judged server by server.
+        self._well = wellbeing.of({self.repair.tenant}, self.tools, without=self.group)
         total = len(self.members)
         for number, instance in enumerate(self.members, 1):
             self.tell(f"server {number} of {total}: {instance}")
@@ -150,7 +152,10 @@ class Rollout:
         zone = astray(before, [m for m in now.members if m.instance_id not in known and not leaving(m)])
         if zone and serving(member, now) is not False:
             return f"zone {zone} has no room for a new server, and {member.instance_id} serves in {member.zone}"
-        worse = wellbeing.worse(self._well, self.tools) if self._well else {}
+        # Once in each zone: what a server of a new kind does to the others shows with the first of them.
+        asked = self._well is None or member.zone in self._asked
+        self._asked.add(member.zone)
+        worse = {} if asked or self._well is None else wellbeing.worse(self._well, self.tools)
         return f"the tenant is worse off since the new server came: {'; '.join(worse.values())}" if worse else ""
 
     def bury(self, member: Member, fleet: Fleet) -> Ending:
