@@ -95,11 +95,13 @@ class Application:
         call = read_call(environ, body)
         entry = self.recorder.began(call)
         rule = self.rules.take(call)
-        response = self._ask_moto(environ, body) if rule is None else self._break(rule, call, environ, body)
+        try:
+            response = self._ask_moto(environ, body) if rule is None else self._break(rule, call, environ, body)
+        finally:
+            if call.writes:
+                with self._moto_lock:
+                    entry["healthy"] = moto_fixes.healthy_servers()
         entry["status"] = response.status
-        if call.writes:
-            with self._moto_lock:
-                entry["healthy"] = moto_fixes.healthy_servers()
         return response
 
     def _ask_moto(self, environ: dict[str, Any], body: bytes) -> Response:

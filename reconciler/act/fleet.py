@@ -98,9 +98,13 @@ def astray(before: Fleet, newcomers: Collection[Member]) -> str:
     counts = Counter(m.zone for m in before.members if not leaving(m))
     for zone in {m.zone for m in before.members}:
         counts.setdefault(zone, 0)
-    for newcomer in newcomers:
+    came = Counter(m.zone for m in newcomers)
+    # Several come in an order that nobody knows: any order in which each goes where there are fewest will do.
+    while came:
         emptiest = min(counts.values(), default=0)
-        if counts.get(newcomer.zone, 0) > emptiest:
-            return min(zone for zone, count in counts.items() if count == emptiest)
-        counts[newcomer.zone] += 1
+        zone = next((z for z in came if counts.get(z, 0) <= emptiest), None)
+        if zone is None:
+            return min(z for z, n in counts.items() if n == emptiest)
+        counts[zone] += 1
+        came -= Counter({zone: 1})
     return ""

@@ -1,7 +1,7 @@
 """Fleets of 3, 10 and 30 servers under load while they are replaced: never fewer healthy targets than the floor.
 
-Two witnesses: the sandbox's server counts the healthy targets of every group right after each write call, under the lock
-in which it made the call; and a client that does nothing else asks for them as often as it gets an answer.
+Two witnesses: the sandbox's server counts the healthy targets of every group right after each write call; and a client
+that does nothing else asks for them as often as it gets an answer.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def test_replacements_that_fail(sandbox: Sandbox, size: int) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_a_zone_without_room(sandbox: Sandbox, size: int) -> None:
-    """A zone has no room: it keeps servers that serve, no matter how far it came, and the fleet keeps all (F13, I02)."""
+    """A zone has no room: it keeps its servers that serve, and the fleet keeps all (F13, I02)."""
     fleet = Loaded(sandbox, size)
     FAULTS["exhaust-zone"].strike(fleet.world.victim)
     with fleet.load():
