@@ -127,6 +127,7 @@ def test_a_tenant_that_is_worse_off_gets_its_old_server_back() -> None:
     assert ending.status is Status.ROLLED_BACK
     assert "worse off" in ending.reason
     assert fleet.desired == 3
+    assert work.members[0] in fleet.members
 
 
 @dataclass

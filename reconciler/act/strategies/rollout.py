@@ -54,6 +54,8 @@ class Rollout:
         self._zones = len({m.zone for m in fleet.members})
         self._well: wellbeing.Wellbeing | None = None
         self._asked: set[str] = set()
+        self._rejected: frozenset[str] = frozenset()
+        """Healthy newcomers that are not to stay: they go back, and not the server they were to replace."""
 
     def run(self) -> Ending:
         """Replace all, or up to the first that fails."""
@@ -149,14 +151,19 @@ class Rollout:
         """Why the newcomer does not make up for this server: its zone, or how the tenant is since it came."""
         now = self.see()
         known = {m.instance_id for m in before.members}
-        zone = astray(before, [m for m in now.members if m.instance_id not in known and not leaving(m)])
+        came = [m for m in now.members if m.instance_id not in known and not leaving(m)]
+        self._rejected = frozenset(m.instance_id for m in came)
+        zone = astray(before, came)
         if zone and serving(member, now) is not False:
             return f"zone {zone} has no room for a new server, and {member.instance_id} serves in {member.zone}"
         # Once in each zone: what a server of a new kind does to the others shows with the first of them.
         asked = self._well is None or member.zone in self._asked
         self._asked.add(member.zone)
         worse = {} if asked or self._well is None else wellbeing.worse(self._well, self.tools)
-        return f"the tenant is worse off since the new server came: {'; '.join(worse.values())}" if worse else ""
+        if worse:
+            return f"the tenant is worse off since the new server came: {'; '.join(worse.values())}"
+        self._rejected = frozenset()
+        return ""
 
     def bury(self, member: Member, fleet: Fleet) -> Ending:
         """A server that is gone already: take out its stale registration and tell the group, which replaces it.
@@ -243,7 +250,10 @@ class Rollout:
             target = max(self.base, staying)
             self.writes.set_desired(target)
             return fleet.desired - target
-        member = surplus(fleet, self.repair.members, self.floor)
+        rejected = (m for m in fleet.members if m.instance_id in self._rejected and not leaving(m))
+        member = next((m for m in rejected if may_leave(m, fleet, self.floor)), None)
+        if member is None:
+            member = surplus(fleet, self.repair.members, self.floor)
         if member is None:
             return 0
         self.tell(f"{member.instance_id} leaves")
