@@ -51,7 +51,7 @@ def test_a_failed_load_balancer_goes_with_what_hangs_on_it() -> None:
 
 
 def test_what_cannot_be_changed_in_place_is_redeployed() -> None:
-    """A target group with another protocol is replaced alone; its listener and its servers are pointed at the new one."""
+    """A target group with another protocol is replaced alone; listener and servers are pointed at the new one."""
     declared, of = world()
     (repair,) = planned(declared, of["api"], "drift.property", "protocol").repairs
     assert (repair.strategy, repair.replaces) == ("redeploy", ("api",))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,3 +85,14 @@ def test_no_row_makes_state_replaceable(strategy: str, type_: str, rule: str, pr
     one = resource("one", type_=type_, protect=protected)
     found = strategy_for((finding(one, rule),), KINDS[type_], protected=protected, rows=(Row(strategy),))[0]
     assert found not in REPLACING or not (protected or KINDS[type_].stateful)
+
+
+def test_the_rights_of_every_strategy_are_documented() -> None:
+    """The page of strategies names each of the table, and the IAM actions of each that makes calls of its own."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "strategies.md").read_text("utf-8")
+    for strategy in STRATEGIES.values():
+        if strategy.name in ANSWERS:
+            assert f"| *{strategy.name}* |" in page
+        if strategy.permissions:
+            row = next(line for line in page.splitlines() if line.startswith(f"| {strategy.name} |"))
+            assert re.findall(r"`([^`]+)`", row) == sorted(strategy.permissions)

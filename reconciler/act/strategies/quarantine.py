@@ -132,6 +132,8 @@ STRATEGY = Strategy(
     permissions=(
         "autoscaling:DetachInstances",
         "autoscaling:SetDesiredCapacity",
+        "autoscaling:SetInstanceHealth",
+        "autoscaling:TerminateInstanceInAutoScalingGroup",
         "ec2:CreateSecurityGroup",
         "ec2:CreateSnapshot",
         "ec2:CreateTags",

@@ -11,6 +11,7 @@ from dataclasses import replace
 from reconciler.act.aws_writes import AwsCallFailed
 from reconciler.act.fleet import dead, find, may_leave
 from reconciler.act.strategies.base import Strategy
+from reconciler.act.strategies.rollout import STRATEGY as ROLLOUT
 from reconciler.act.strategies.rollout import Rollout
 from reconciler.act.tools import Ending, Tools
 from reconciler.model import Repair, Status
@@ -96,5 +97,5 @@ STRATEGY = Strategy(
     does="replaces the named servers by ones of what their group launches now: one first, then the rest zone by zone",
     run=_run,
     preview=_preview,
-    permissions=("autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"),
+    permissions=ROLLOUT.permissions,
 )
