@@ -18,7 +18,14 @@ from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.instances import MetadataOptions
 from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateBackend
 from moto.ec2.responses.launch_templates import LaunchTemplates
-from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeListener, FakeLoadBalancer, FakeTargetGroup
+from moto.elbv2.models import (
+    ELBv2Backend,
+    FakeHealthStatus,
+    FakeListener,
+    FakeLoadBalancer,
+    FakeTargetGroup,
+    elbv2_backends,
+)
 
 from sandbox import application
 
@@ -272,7 +279,9 @@ def health_of_target(self: Any, target: dict[str, Any], ec2_backend: Any) -> Fak
 
 def state_of_balancer(self: Any) -> dict[str, str]:
     """The load balancer's state; a tag says that it failed."""
-    if self.tags.get(application.BALANCER) == "failed":
+    account, region = self.arn.split(":")[4], self.arn.split(":")[3]
+    tags = elbv2_backends[account][region].tagging_service.get_tag_dict_for_resource(self.arn)
+    if tags.get(application.BALANCER) == "failed":
         return {"Code": "failed", "Reason": "it could not be set up"}
     return {"Code": self.state}
 

@@ -102,7 +102,7 @@ def test_every_server_is_replaced(sandbox: Sandbox, size: int, strategy: str) ->
     fleet.whole()
     assert not old & set(fleet.world.members())
     counts = fleet.zones().values()
-    assert max(counts) - min(counts) <= 1
+    assert max(counts) - min(counts) <= 1, ending.reason
 
 
 @pytest.mark.parametrize("size", SIZES)

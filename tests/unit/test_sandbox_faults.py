@@ -153,7 +153,7 @@ EFFECTS: dict[str, tuple[Callable[[World], Any], Any, Any]] = {
     "fail-load-balancer": (
         lambda w: w.victim.elbv2.describe_load_balancers(LoadBalancerArns=[w.balancer])["LoadBalancers"][0]["State"],
         {"Code": "active"},
-        {"Code": "failed"},
+        {"Code": "failed", "Reason": "it could not be set up"},
     ),
     "suspend-healing": (suspended, [], ["ReplaceUnhealthy"]),
     "weaken-health-check": (lambda w: w.scaling_group()["HealthCheckType"], "ELB", "EC2"),

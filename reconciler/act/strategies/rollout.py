@@ -51,7 +51,6 @@ class Rollout:
         self._sick = {m.instance_id for m in fleet.members} - healthy
         self.members = by_zone(fleet, repair.members)
         self._even = max(1, spread(fleet))
-        self._zones = len({m.zone for m in fleet.members})
         self._well: wellbeing.Wellbeing | None = None
         self._asked: set[str] = set()
         self._rejected: frozenset[str] = frozenset()
@@ -78,9 +77,9 @@ class Rollout:
             return self.roll_back(str(error))
 
     def even_out(self) -> Ending:
-        """Auto Scaling chooses where a newcomer goes, so the last ones may have left a zone with too few: one more
-        replacement a zone sets that right. What cannot be set right is told; the fleet is whole all the same."""
-        for _ in range(self._zones):
+        """Auto Scaling chooses where a newcomer goes, so the last ones may have left a zone with too few: some more
+        replacements set that right. What cannot be set right is told; the fleet is whole all the same."""
+        for _ in range(self.base):
             fleet = self.see()
             if spread(fleet) <= self._even:
                 return Ending(Status.HEALED)
