@@ -102,9 +102,9 @@ def astray(before: Fleet, newcomers: Collection[Member]) -> str:
     # Several come in an order that nobody knows: any order in which each goes where there are fewest will do.
     while came:
         emptiest = min(counts.values(), default=0)
-        zone = next((z for z in came if counts.get(z, 0) <= emptiest), None)
-        if zone is None:
-            return min(z for z, n in counts.items() if n == emptiest)
-        counts[zone] += 1
-        came -= Counter({zone: 1})
+        right = next((z for z in came if counts.get(z, 0) <= emptiest), None)
+        if right is None:
+            return min(zone for zone, count in counts.items() if count == emptiest)
+        counts[right] += 1
+        came -= Counter({right: 1})
     return ""

@@ -117,12 +117,20 @@ class Engine:
         self.preview_trouble: Callable[[Collection[Urn]], StackmendError | None] = lambda _: None
         self.up_trouble: BaseException | None = None
         self.previews: list[tuple[Urn, ...]] = []
+        self.replaced: tuple[Urn, ...] = ()
         self.ups: list[tuple[tuple[Urn, ...], Collection[str] | None]] = []
 
     def recorded(self, targets: Collection[Urn]) -> frozenset[Urn]:
         return frozenset(targets) - self.missing
 
-    def preview(self, targets: Sequence[Urn], tenants: Collection[str] | None = None) -> EnginePlan:  # noqa: ARG002
+    def preview(
+        self,
+        targets: Sequence[Urn],
+        tenants: Collection[str] | None = None,  # noqa: ARG002
+        *,
+        replace: Sequence[Urn] = (),
+    ) -> EnginePlan:
+        self.replaced = tuple(replace)
         self.previews.append(tuple(targets))
         self.world.log.append("preview")
         if trouble := self.preview_trouble(targets):

@@ -17,7 +17,8 @@ from reconciler.errors import WriteRefused
 from reconciler.observe.clients import Clients
 from reconciler.observe.sessions import SessionRefused, Sessions, call_policy, engine_policy
 from reconciler.wiring import GuardedWriter
-from tests.unit.observe_server import ENVIRONMENT, serving
+from tests.moto_server import serving
+from tests.unit.observe_server import ENVIRONMENT
 from tests.unit.observe_worlds import ACCOUNT, REGION
 
 PATTERN = f"arn:aws:iam::{ACCOUNT}:role/stackmend-{{tenant}}"
@@ -42,10 +43,10 @@ class Asked:
             self.clients, cell="dev", pattern=PATTERN, external_id="stackmend/{cell}/{tenant}", seconds=900
         )
 
-    def _note(self, params: dict[str, Any], **_: Any) -> None:
+    def _note(self, **given: Any) -> None:
         if self.deny:
             raise ClientError({"Error": {"Code": "AccessDenied", "Message": "not trusted"}}, "AssumeRole")
-        self.calls.append(params)
+        self.calls.append(given["params"])
 
 
 @pytest.fixture
