@@ -33,7 +33,9 @@ def repairs_of(
     deferrals: list[Deferral] = []
     for cause, group in _by_cause(findings).items():
         ids = tuple(sorted({f.id for f in group}))
-        stop = fleet_breaker(fleet, group, policy)
+        # Servers that are not to be replaced yet are evidence all the same.
+        evidence = [f for f in scan.failing if f.urn == urn and f.rule not in (COMPROMISED, QUARANTINE_OVER)]
+        stop = fleet_breaker(fleet, evidence, policy)
         if (stop and cause in (Cause.SERVER, Cause.OUTDATED)) or not isinstance(fleet, Fleet):
             deferrals.append(Deferral(ids, stop or "the fleet was not observed", "breaker"))
             continue

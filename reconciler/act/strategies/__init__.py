@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from reconciler.act.strategies import (
+    adopt,
     dispose,
     escalate,
     mark,
@@ -14,6 +15,7 @@ from reconciler.act.strategies import (
     recreate,
     redeploy,
     refresh_image,
+    remove,
     restore,
     rollout,
 )
@@ -32,6 +34,8 @@ STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
             quarantine,
             dispose,
             mark,
+            adopt,
+            remove,
             escalate,
         )
     }
