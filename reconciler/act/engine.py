@@ -55,6 +55,7 @@ class Engine(AbstractContextManager["Engine"]):
         self._selected: Stack | None = None
         self._plans = tempfile.TemporaryDirectory(prefix="stackmend-plans-")
         self._previews = 0
+        self._identity: Callable[[str], Mapping[str, str]] | None = None
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self._plans.cleanup()
@@ -62,8 +63,12 @@ class Engine(AbstractContextManager["Engine"]):
     def __enter__(self) -> Self:
         return self
 
-    def preview(self, targets: Sequence[Urn], tenants: Collection[str] | None = None) -> EnginePlan:
+    def preview(
+        self, targets: Sequence[Urn], tenants: Collection[str] | None = None, *, replace: Sequence[Urn] = ()
+    ) -> EnginePlan:
         """What a targeted ``up --refresh`` of exactly these resources would do. Writes nothing, takes no lock.
+
+        Those of ``replace`` are replaced whether or not they differ.
 
         The program registers only ``tenants``, or all of them: the time of a run grows with what it registers.
 
@@ -77,6 +82,7 @@ class Engine(AbstractContextManager["Engine"]):
         self._run(
             lambda stack: stack.preview(
                 target=_named(targets),
+                replace=[str(urn) for urn in replace] or None,
                 refresh=refresh,
                 plan=str(saved),
                 on_event=account.take,
@@ -86,7 +92,7 @@ class Engine(AbstractContextManager["Engine"]):
             account,
             tenants,
         )
-        return EnginePlan(account.steps(complete=True), saved, refresh)
+        return EnginePlan(account.steps(complete=True), saved, refresh, tuple(replace))
 
     def up(self, targets: Sequence[Urn], plan: EnginePlan, tenants: Collection[str] | None = None) -> EngineRun:
         """Refresh (as the preview did) and update exactly these resources, and nothing but what ``plan`` shows.
@@ -98,6 +104,7 @@ class Engine(AbstractContextManager["Engine"]):
             self._run(
                 lambda stack: stack.up(
                     target=_named(targets),
+                    replace=[str(urn) for urn in plan.replaced] or None,
                     refresh=plan.refreshed,
                     plan=str(plan.saved) if plan.saved else None,
                     continue_on_error=True,
@@ -151,6 +158,10 @@ class Engine(AbstractContextManager["Engine"]):
         resources = self.export()["deployment"].get("resources") or ()
         return frozenset(targets) & frozenset(Urn(r["urn"]) for r in resources)
 
+    def acts_as(self, identity: Callable[[str], Mapping[str, str]]) -> None:
+        """From now on, a run for one tenant has the variables that ``identity`` gives for it."""
+        self._identity = identity
+
     def stop(self) -> None:
         """Ask a running update to end after the operations in flight; it then raises EngineStopped."""
         self._command.stop()
@@ -188,7 +199,11 @@ class Engine(AbstractContextManager["Engine"]):
     def _run(
         self, call: Callable[[Stack], _T], account: Account | None = None, tenants: Collection[str] | None = None
     ) -> _T:
-        self._command.scope({_TENANTS: ",".join(sorted(tenants))} if tenants else {})
+        scope = {_TENANTS: ",".join(sorted(tenants))} if tenants else {}
+        if tenants and self._identity is not None:
+            (tenant,) = tenants
+            scope |= self._identity(tenant)
+        self._command.scope(scope)
         try:
             if self._selected is None:
                 workspace = LocalWorkspace(
