@@ -20,12 +20,14 @@ from reconciler.model import (
     Repair,
     ResourceKind,
     Scan,
-    Status,
     Urn,
     Verdict,
 )
-from reconciler.plan.breaker import fleet_breaker, open_breakers
-from reconciler.plan.budget import Budget, in_turn
+from reconciler.plan.basis import based, replacement_of
+from reconciler.plan.breaker import breakers, fleet_breaker
+from reconciler.plan.circumstances import Circumstances
+from reconciler.plan.ladder import carrying, laddered
+from reconciler.plan.limits import one_domain_at_a_time, within_limits
 from reconciler.plan.policy import Policy
 from reconciler.plan.strategy import ESCALATE, MISSING, RECREATE, ROLLOUT, severity_rank, strategy_for
 
@@ -42,13 +44,17 @@ def plan(
     dependents: Downstream,
     users: Downstream,
     paused: Mapping[str | None, str] | None = None,
+    spent: Sequence[Repair] = (),
+    circumstances: Circumstances | None = None,
 ) -> Plan:
     """Decide what to do about a scan.
 
-    ``history`` holds the attempts inside the policy's flap window. ``dependents`` gives all resources that need one of
+    ``history`` holds the attempts inside the policy's memory. ``dependents`` gives all resources that need one of
     the given ones, directly or not; ``users`` those whose inputs hold a value of them. ``paused`` maps a tenant (None:
-    the whole cell) to the reason it is paused.
+    the whole cell) to the reason it is paused. ``spent`` are repairs of earlier passes that count against this
+    one's budgets.
     """
+    told = circumstances or Circumstances()
     deferrals = [*_unknown(scan)]
     repairable: list[Finding] = []
     for finding in scan.failing:
@@ -60,15 +66,24 @@ def plan(
 
     repairs, blocked_fleets = _repairs(repairable, scan, policy, kinds, users)
     deferrals += blocked_fleets
-    repairs = [_escalated_if_flapping(r, history, policy, now) for r in repairs]
+    repairs, other_zones = one_domain_at_a_time(repairs, scan, policy)
+    deferrals += other_zones
+    failing = {f.id: f for f in scan.failing}
+    rungs = [laddered(r, history, policy, now, failing, told.changed_by) for r in repairs]
+    deferrals += [r for r in rungs if isinstance(r, Deferral)]
+    repairs = [r for r in rungs if isinstance(r, Repair)]
     repairs, groundless = _without_what_stays_gone(repairs, scan, users)
     deferrals += groundless
+    repairs = [based(carrying(r, history, scan.declared, failing), scan.declared, failing) for r in repairs]
     repairs = _ordered(repairs, dependents)
 
-    stops = open_breakers(scan.declared, scan.failing, policy)
-    chosen, stopped = _within_limits(repairs, scan, policy, stops, paused or {})
-    deferrals += stopped
-    return Plan(scan.run_id, scan.cell, tuple(chosen), tuple(deferrals))
+    made_from = {u: replacement_of(scan.declared, u) for u in scan.declared.resources}
+    open_now = breakers(scan, policy, history, told, now, made_from={m for made in made_from.values() for m in made})
+    chosen = within_limits(
+        repairs, scan, policy, told,
+        breakers=open_now, paused=paused or {}, spent=spent, history=history, now=now,
+    )  # fmt: skip
+    return Plan(scan.run_id, scan.cell, chosen.repairs, (*deferrals, *chosen.deferrals), chosen.proposals, open_now)
 
 
 def _unknown(scan: Scan) -> Iterable[Deferral]:
@@ -169,36 +184,6 @@ def _joined(first: Repair, second: Repair) -> Repair:
     )
 
 
-def _escalated_if_flapping(repair: Repair, history: Sequence[Attempt], policy: Policy, now: datetime) -> Repair:
-    """Flap cap, and no third try of what failed the same way twice (I11)."""
-    if repair.strategy == ESCALATE:
-        return repair
-    since = now - policy.flap_window
-    # A rollout's resource is its group; many servers of one group may need replacing for good reasons, so its
-    # attempts count by what they were for.
-    mine = set(repair.finding_ids) if repair.strategy == ROLLOUT else None
-    recent = [
-        a
-        for a in history
-        if a.at >= since
-        and a.strategy != ESCALATE
-        and a.urn in repair.urns
-        and (mine is None or mine & set(a.finding_ids))
-    ]
-    healed = sum(a.status is Status.HEALED and a.strategy == repair.strategy for a in recent)
-    failed = sum(
-        a.status in (Status.NOT_HEALED, Status.ROLLED_BACK) and bool(set(a.finding_ids) & set(repair.finding_ids))
-        for a in recent
-    )
-    if failed >= policy.same_failure_limit:
-        why = f"repairing it failed {failed} times within {policy.flap_window}"
-    elif healed >= policy.flap_limit:
-        why = f"it was repaired {healed} times within {policy.flap_window} and broke again: something keeps breaking it"
-    else:
-        return repair
-    return replace(repair, strategy=ESCALATE, members=(), reason=f"{repair.reason}; {why}")
-
-
 def _without_what_stays_gone(
     repairs: Sequence[Repair], scan: Scan, users: Downstream
 ) -> tuple[list[Repair], list[Deferral]]:
@@ -239,56 +224,6 @@ def _ordered(repairs: Sequence[Repair], dependents: Downstream) -> list[Repair]:
         )
         result.append(replace(repair, after=after))
     return result
-
-
-def _within_limits(
-    repairs: Sequence[Repair],
-    scan: Scan,
-    policy: Policy,
-    breakers: Mapping[str | None, str],
-    paused: Mapping[str | None, str],
-) -> tuple[list[Repair], list[Deferral]]:
-    severity = {f.id: severity_rank(f) for f in scan.failing}
-    facts = scan.declared.tenants
-    order: dict[str | None, tuple[int, str]] = {t: (policy.tier_rank.get(f.tier, 50), t) for t, f in facts.items()}
-    by_urgency = sorted(repairs, key=lambda r: (len(r.after), min(severity[i] for i in r.finding_ids), r.id))
-    budget = Budget(scan.declared, policy)
-    chosen: list[Repair] = []
-    deferrals: list[Deferral] = []
-    for repair in in_turn(by_urgency, order):
-        stop = _stop(repair, breakers, paused)
-        if stop is None and repair.strategy != ESCALATE and (spent := budget.spend(repair)):
-            stop = ("budget", spent)
-        if stop is None:
-            chosen.append(repair)
-        else:
-            deferrals.append(Deferral(repair.finding_ids, stop[1], stop[0]))
-    kept, orphaned = _with_their_needs(chosen)
-    return kept, deferrals + orphaned
-
-
-def _stop(
-    repair: Repair, breakers: Mapping[str | None, str], paused: Mapping[str | None, str]
-) -> tuple[str, str] | None:
-    for code, reasons in (("paused", paused), ("breaker", breakers)):
-        reason = reasons.get(None) or reasons.get(repair.tenant)
-        if reason:
-            return code, reason
-    return None
-
-
-def _with_their_needs(chosen: Sequence[Repair]) -> tuple[list[Repair], list[Deferral]]:
-    """Drop, until nothing changes, the repairs that wait for one that is not done in this pass."""
-    kept = list(chosen)
-    dropped: list[Deferral] = []
-    while True:
-        ids = {r.id for r in kept}
-        waiting = [r for r in kept if not set(r.after) <= ids]
-        if not waiting:
-            return kept, dropped
-        for repair in waiting:
-            kept.remove(repair)
-            dropped.append(Deferral(repair.finding_ids, "it waits for the repair of something it needs", "dependency"))
 
 
 def _ids(findings: Iterable[Finding]) -> tuple[str, ...]:
