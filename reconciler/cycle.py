@@ -23,8 +23,9 @@ from reconciler.act import recovery
 from reconciler.act.act import act
 from reconciler.act.engine import Engine
 from reconciler.act.tools import Tools
+from reconciler.deciding import Deciding
+from reconciler.decisions import Acknowledgement, Approval
 from reconciler.declare import baseline
-from reconciler.declare.graph import Graph
 from reconciler.declare.source import StackSource
 from reconciler.errors import ConfigurationError
 from reconciler.looking import Looking
@@ -42,7 +43,6 @@ from reconciler.model import (
 from reconciler.observe.observe import locate_pending, observe
 from reconciler.observe.reads import Failed, Observer
 from reconciler.observe.registry import OBSERVERS
-from reconciler.plan.planner import plan as make_plan
 from reconciler.ports import Journal as JournalPort
 from reconciler.ports import Progress
 from reconciler.present.documents import outcome_document, plan_document
@@ -51,7 +51,7 @@ from reconciler.record.lease import Lease
 from reconciler.record.store import Run, Store
 from reconciler.settings import Settings
 from reconciler.verify.verify import verify
-from reconciler.wiring import GuardedWriter, ReadOnlyJournal, floors_of, pace_of, policy_of
+from reconciler.wiring import GuardedWriter, ReadOnlyJournal, floors_of, pace_of
 
 log = structlog.get_logger(__name__)
 
@@ -72,9 +72,9 @@ class Cycle:
         self.settings, self.store = settings, store
         self._cell = settings.cell
         self._actor = f"{getpass.getuser()}@{socket.gethostname()}"
-        self._policy = policy_of(settings)
         self._source = StackSource(settings)
         self._looking = Looking(settings, store, observers, actor=self._actor)
+        self._deciding = Deciding(settings, store, self._looking.kinds, actor=self._actor)
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -130,6 +130,8 @@ class Cycle:
         plan = self._plan(scan)
         tools = self._tools(scan.declared, engine, held, progress, unsettled)
         outcomes = act(plan, tools, dry_run=dry_run)
+        if tenant is None and not dry_run:
+            self._deciding.watched()
         done = [outcome_document(o) for o in (*leftovers, *outcomes)]
         self._finish(scan, {"plan": plan_document(plan), "outcomes": done, "dry_run": dry_run})
         return Pass(scan, plan, outcomes)
@@ -147,18 +149,7 @@ class Cycle:
         return declared
 
     def _plan(self, scan: Scan) -> Plan:
-        now = datetime.now(UTC)
-        needs = Graph(scan.declared)
-        return make_plan(
-            scan,
-            self._policy,
-            journal.attempts(self.store, self._cell, now - self._policy.flap_window),
-            self._looking.kinds,
-            now=now,
-            dependents=needs.dependents,
-            users=needs.users,
-            paused=self._paused(),
-        )
+        return self._deciding.plan(scan)
 
     def _recover(
         self, engine: Engine, held: JournalPort, progress: Progress
@@ -274,6 +265,14 @@ class Cycle:
 
     def resume(self, tenant: str | None) -> bool:
         return self.store.resume(self._cell, tenant=tenant, who=self._actor)
+
+    def approve(self, plan_id: str, *, note: str, seconds: float | None, who: str | None) -> Approval:
+        return self._deciding.approve(plan_id, note=note, seconds=seconds, who=who)
+
+    def acknowledge(
+        self, tenant: str | None, *, reason: str, seconds: float | None, who: str | None
+    ) -> tuple[Acknowledgement, ...]:
+        return self._deciding.acknowledge(tenant, reason=reason, seconds=seconds, who=who)
 
     def verify_ledger(self, kept: Path | None) -> audit.Report:
         return audit.verify(self.store, *([checkpoint.load(kept)] if kept else []))

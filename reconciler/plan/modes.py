@@ -1,4 +1,4 @@
-"""What may be done without asking: observe, propose or repair, for each tenant, type and kind; and what was approved."""
+"""What may be done without asking (observe, propose or repair, by tenant, type and kind), and what was approved."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """When repairs may happen: maintenance windows in local time, and freezes.
 
-A window takes place once on each of its days, at its wall-clock times. Where the clocks change, a start that does not
-exist is moved by the change, and an end that exists twice is the first one: so a window is never longer than its times say.
+A window takes place once on each of its days, at its wall-clock times. Where the clocks change, a time that does not
+exist is moved by the change, and of one that exists twice the first is meant.
 """
 
 from __future__ import annotations

@@ -105,6 +105,12 @@ class Store(Database):
         with self.read() as connection:
             return tuple(_run(row) for row in connection.execute(query.limit(limit)))
 
+    def repaired_before(self, cell: str) -> bool:
+        """Whether a pass that repairs has ever ended in this cell."""
+        query = select(RUNS.c.run_id).where(RUNS.c.cell == cell, RUNS.c.kind == "repair", RUNS.c.finished.is_not(None))
+        with self.read() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
     def findings(self, run_id: str) -> tuple[Finding, ...]:
         """A run's findings that did not pass, in their order; empty for a run too old to have kept them."""
         query = select(FINDINGS.c.document).where(FINDINGS.c.run_id == run_id).order_by(FINDINGS.c.position)
