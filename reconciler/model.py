@@ -533,5 +533,7 @@ class Attempt:
 
 def digest(*parts: str | None, length: int = 12) -> str:
     """Hex SHA-256 over the parts as a JSON list, cut to ``length``; unambiguous whatever the parts hold."""
-    text = json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
+    return hashlib.sha256(_ENCODER.encode(parts).encode()).hexdigest()[:length]
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)

@@ -211,13 +211,12 @@ def _storms(scan: Scan, open_now: Sequence[Breaker], policy: Policy, told: Circu
             storms[breaker.tenant] = _breaker(
                 breaker.tenant, Cause.STORM, breaker.keys, reason, "breaker.cooldown_seconds"
             )
-    fresh: dict[str, set[str]] = defaultdict(set)
+    fresh: dict[str, list[Urn]] = defaultdict(list)
     for finding in scan.failing:
         if finding.tenant is not None and finding.id not in told.known:
-            fresh[finding.tenant].add(finding.urn)
+            fresh[finding.tenant].append(finding.urn)
     for tenant, urns in fresh.items():
-        count = sum(f.tenant == tenant and f.id not in told.known for f in scan.failing)
-        if count > policy.storm_findings:
+        if (count := len(urns)) > policy.storm_findings:
             reason = f"cooling down: {count} findings of tenant {tenant} are new (the limit is {policy.storm_findings})"
             storms.setdefault(tenant, _breaker(tenant, Cause.STORM, urns, reason, "breaker.storm_findings"))
     return list(storms.values())

@@ -210,17 +210,19 @@ def _without_what_stays_gone(
 def _ordered(repairs: Sequence[Repair], dependents: Downstream) -> list[Repair]:
     """``after`` names the repairs of what a repair's resources need."""
     active = [r for r in repairs if r.strategy != ESCALATE]
-    downstream = {r.id: dependents(r.urns) for r in active}
+    # An id is a digest: with many repairs it must not be made again for each pair of them.
+    named = [(r.id, frozenset(r.urns), dependents(r.urns)) for r in active]
+    downstream = {id_: needed for id_, _, needed in named}
     result = []
     for repair in repairs:
-        own = set(repair.urns)
+        own, mine = set(repair.urns), repair.id
         after = tuple(
-            other.id
-            for other in active
-            if other.id != repair.id
+            other
+            for other, urns, needed in named
+            if other != mine
             and repair.strategy != ESCALATE
-            and own & (downstream[other.id] | set(other.urns))
-            and not (set(other.urns) & downstream[repair.id])
+            and not own.isdisjoint(needed | urns)
+            and urns.isdisjoint(downstream[mine])
         )
         result.append(replace(repair, after=after))
     return result

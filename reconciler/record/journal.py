@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from reconciler.errors import LeaseLost, RepairRefused, StoreError, TenantPaused
 from reconciler.model import Attempt, Outcome, Repair, Urn
@@ -190,7 +191,7 @@ _CONCLUDED = select(INTENTS.c.at, INTENTS.c.repair, OUTCOMES.c.outcome).join(
 )
 
 
-def _attempts(rows: Sequence[Row[tuple[str, str, str]]]) -> tuple[Attempt, ...]:
+def _attempts(rows: Sequence[Any]) -> tuple[Attempt, ...]:
     found: list[Attempt] = []
     for at, planned, document in rows:
         outcome, made_from = documents.to_outcome(document), documents.to_repair(planned).replacement
