@@ -73,8 +73,6 @@ def _attempt(
         return
     targets = tuple(dict.fromkeys(u for r in going for u in r.urns))
     try:
-        if not dry_run:
-            tools.journal.ensure_held(_named(going))
         plan = _previewed(going, targets, tools)
         if not dry_run:
             tools.journal.ensure_held(_named(going))
@@ -119,7 +117,6 @@ def _update(repairs: Sequence[Repair], targets: tuple[Urn, ...], plan: EnginePla
     run = EngineRun(())
     trouble = ""
     try:
-        tools.journal.ensure_held()
         for repair in repairs:
             tools.progress(repair, f"the engine updates: {_would(repair, plan)}")
         run = tools.engine.up(targets, plan, _tenants(repairs))
