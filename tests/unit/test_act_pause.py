@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reconciler.act.act import act
 from reconciler.model import Repair, Status
 from tests.unit.act_fleet import SimulatedFleet
-from tests.unit.act_world import World, declared, plan, repair, resource
+from tests.unit.act_world import World, declared, finding, plan, repair, resource
 
 ACME, ZETA = resource("acme-vpc"), resource("zeta-vpc")
 
@@ -18,6 +20,11 @@ def paused_when(world: World, words: str, tenant: str = "acme") -> None:
             world.journal.paused.add(tenant)
 
     world.change(progress=progress)
+
+
+def rollout_of(fleet: SimulatedFleet) -> Repair:
+    fleet.world.breaks(fleet.group)
+    return replace(fleet.repair(0), finding_ids=(finding(fleet.group).id,))
 
 
 def test_a_tenant_paused_before_the_update_is_left_out_of_it() -> None:
@@ -38,7 +45,7 @@ def test_a_tenant_paused_in_the_middle_of_a_rollout() -> None:
     fleet = SimulatedFleet("unhealthy", "healthy", "healthy", floor=2)
     world = fleet.world
     bucket = resource("zeta-data", "aws:s3/bucket:Bucket")
-    work, other = fleet.repair(0), repair("escalate", bucket)
+    work, other = rollout_of(fleet), repair("escalate", bucket)
     paused_when(world, "a new server first")
     outcomes = act(plan(work, other), world.tools)
     assert [(o.repair_id, o.status) for o in outcomes] == [
@@ -52,7 +59,7 @@ def test_a_tenant_paused_in_the_middle_of_a_rollout() -> None:
 def test_what_needs_a_paused_repair_is_refused() -> None:
     """A repair that waits for one that was cut off is not done either."""
     fleet = SimulatedFleet("unhealthy", "healthy", "healthy", floor=2)
-    work = fleet.repair(0)
+    work = rollout_of(fleet)
     paused_when(fleet.world, "a new server first")
     outcomes = act(plan(work, repair("escalate", ZETA, after=[work])), fleet.world.tools)
     assert [o.status for o in outcomes] == [Status.INTERRUPTED, Status.REFUSED]
