@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import get_args, get_origin
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -239,6 +240,11 @@ def test_every_setting_is_documented() -> None:
             if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
                 models.append(info.annotation)
                 assert f"`[{name}]`" in text
+            elif get_origin(info.annotation) is tuple and issubclass(get_args(info.annotation)[0], BaseModel):
+                models.append(get_args(info.annotation)[0])
+                assert f"`[[{name}]]`" in text
+            elif get_origin(info.annotation) is tuple:
+                assert f"| `{name}` |" in text
             else:
                 assert f"| `{info.validation_alias or name}` |" in text
 
