@@ -130,8 +130,8 @@ class Cycle:
         plan = self._plan(scan)
         tools = self._tools(scan.declared, engine, held, progress, unsettled)
         outcomes = act(plan, tools, dry_run=dry_run)
-        if tenant is None and not dry_run:
-            self._deciding.watched()
+        if not dry_run:
+            self._deciding.watched(whole=tenant is None)
         done = [outcome_document(o) for o in (*leftovers, *outcomes)]
         self._finish(scan, {"plan": plan_document(plan), "outcomes": done, "dry_run": dry_run})
         return Pass(scan, plan, outcomes)

@@ -64,9 +64,10 @@ class Deciding:
             upgrade=self._upgrade(),
         )
 
-    def watched(self) -> None:
-        """Note that this program has made a pass over the whole cell: from the next one on it may repair."""
-        standing.save_program(self._store, self._cell, this_program(), actor=self._actor)
+    def watched(self, *, whole: bool) -> None:
+        """Note that this program has made a pass: after one over the whole cell it may repair from the next one on."""
+        if whole or not self._upgrade():
+            standing.save_program(self._store, self._cell, this_program(), actor=self._actor)
 
     def _known(self) -> frozenset[str]:
         """What failed in the last look that was recorded."""

@@ -149,9 +149,8 @@ def _shares(
             opened.append(_breaker(tenant, cause, mine, reason, setting))
     everything = set().union(*by_tenant.values())
     if words := _too_many(len(everything), len(declared.resources), share, minimum):
-        opened.append(
-            _breaker(None, cause, everything, f"breaker open: {words} of the cell's resources {what}", setting)
-        )
+        reason = f"breaker open: {words} of the cell's resources {what}"
+        opened.append(_breaker(None, cause, everything, reason, setting))
     return opened
 
 

@@ -45,7 +45,8 @@ class Budget:
         self._purses: dict[tuple[str, str], _Purse] = {}
         everything = len(declared.resources)
         touched = touched_lately(history, now) if now else frozenset()
-        hour = policy.budget_hour.of(everything)
+        # A resource may be touched more than once in an hour, so a number is not bounded by how many there are.
+        hour = policy.budget_hour.count or policy.budget_hour.of(everything)
         words = f"the cell's budget for an hour is spent ({hour} resources)"
         self._hour = _Purse(words, "budget.hour", hour, max(0, hour - len(touched)))
         for repair in spent:

@@ -47,6 +47,11 @@ SETTINGS = {
     # The same resource is broken and healed again and again here, which is not what the flap cap's tests are about.
     "STACKMEND_FLAP__LIMIT": "100",
     "STACKMEND_FLAP__SAME_FAILURE_LIMIT": "100",
+    "STACKMEND_RETRY__FIGHT_LIMIT": "100",
+    "STACKMEND_RETRY__BACKOFF_SECONDS": "0",
+    "STACKMEND_BUDGET__HOUR": "100000",
+    "STACKMEND_BREAKER__REPAIR_MINIMUM": "1000",
+    "STACKMEND_BREAKER__COOLDOWN_SECONDS": "0",
 }
 
 

@@ -103,15 +103,16 @@ def test_a_fresh_store_is_no_upgrade(store: Store) -> None:
 def test_after_an_upgrade_the_first_whole_pass_only_looks(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another program on the same store: nothing until a pass over the whole cell has been made by it."""
     by, of = decider(store), scan(cell(ACME), finding(ACME))
+    by.watched(whole=False)
     passed(store, by, of, "repair")
-    by.watched()
     assert passed(store, by, of, "repair").repairs
     monkeypatch.setattr(deciding, "this_program", lambda: "99 with rules 0")
     for _ in range(2):
         first = passed(store, by, of, "repair")
         assert (first.repairs, {d.code for d in first.deferrals}) == ((), {"upgrade"})
         assert "99 with rules 0" in first.deferrals[0].reason
-    by.watched()
+        by.watched(whole=False)
+    by.watched(whole=True)
     assert passed(store, by, of, "repair").repairs
 
 
