@@ -13,7 +13,7 @@ from typing import Any
 from reconciler.decisions import Acknowledgement, Approval, Approved, Breaker
 from reconciler.declare.graph import Graph
 from reconciler.errors import ConfigurationError
-from reconciler.model import Plan, ResourceKind, Scan, Verdict
+from reconciler.model import Plan, ResourceKind, Scan
 from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.planner import plan
 from reconciler.record import journal, standing
@@ -22,6 +22,7 @@ from reconciler.settings import Settings
 from reconciler.wiring import ensure_known, policy_of
 
 PASSES_SEARCHED = 200
+LOOKS_REMEMBERED = 10
 JUDGING = ("declare", "observe", "detect")
 """The stages that decide what is wrong: when they change, so may the verdicts on a world that did not."""
 
@@ -70,12 +71,8 @@ class Deciding:
             standing.save_program(self._store, self._cell, this_program(), actor=self._actor)
 
     def _known(self) -> frozenset[str]:
-        """What failed in the last look that was recorded."""
-        for run in self._store.runs(self._cell, limit=20):
-            if run.finished is not None:
-                found = self._store.findings(run.run_id)
-                return frozenset(f.id for f in found if f.verdict is Verdict.FAIL and f.accepted is None)
-        return frozenset()
+        """What failed in one of the last looks; several, since a look at one tenant says nothing of the others."""
+        return self._store.failed_in(self._store.runs(self._cell, limit=LOOKS_REMEMBERED))
 
     def _upgrade(self) -> str:
         before, now = standing.program(self._store, self._cell), this_program()

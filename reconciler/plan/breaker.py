@@ -7,7 +7,7 @@ failures than were acknowledged open it again (docs/decisions/0008-breakers-stay
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -221,9 +221,7 @@ def _storms(scan: Scan, open_now: Sequence[Breaker], policy: Policy, told: Circu
     return list(storms.values())
 
 
-def _breaker(
-    tenant: str | None, cause: Cause, keys: set[str] | set[Urn] | frozenset[str], reason: str, setting: str
-) -> Breaker:
+def _breaker(tenant: str | None, cause: Cause, keys: Iterable[str], reason: str, setting: str) -> Breaker:
     return Breaker(tenant, cause, frozenset(str(k) for k in keys), reason, _UNDATED, setting)
 
 

@@ -187,3 +187,15 @@ def test_every_setting_reaches_the_policy() -> None:
     assert (made.storm_findings, made.cooldown.total_seconds(), made.fight_limit) == (11, 12, 15)
     spans = (made.backoff, made.backoff_longest, made.fight_window)
     assert [s.total_seconds() for s in spans] == [13, 14, 160]
+
+
+def test_what_failed_before_is_not_new(store: Store) -> None:
+    """T08: a look at one tenant in between does not make another tenant's old findings a storm of new ones."""
+    by = decider(store, breaker={"storm_findings": 2, "cooldown_seconds": 300})
+    found = [finding(ACME, property_=f"p{i}") for i in range(3)]
+    blind = [replace(f, verdict=Verdict.UNKNOWN) for f in found]
+    passed(store, by, scan(cell(ACME, OTHER), *blind))
+    assert by.circumstances().known == frozenset()
+    assert {d.code for d in passed(store, by, scan(cell(ACME, OTHER), *found)).deferrals} == {"cool-down"}
+    passed(store, by, scan(cell(ACME, OTHER), finding(OTHER)))
+    assert by.circumstances().known >= {f.id for f in found}

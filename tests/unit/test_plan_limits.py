@@ -115,9 +115,21 @@ def test_ten_thousand_findings_of_one_tenant_starve_nobody(quiet: int, budget: i
     assert sum(r.cost for r in result.repairs) <= budget
 
 
-@pytest.mark.parametrize("level", ["budget_hour", "budget_repairs", "budget_global", "budget_tenant"])
-def test_a_small_pool_always_has_room_for_one(level: str) -> None:
+TINY = Limit(share=0.01)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Policy(budget_hour=TINY),
+        Policy(budget_repairs=TINY),
+        Policy(budget_tenant=TINY),
+        Policy(budget_global=TINY),
+        Policy(budget_tier={"gold": TINY}),
+        Policy(budget_kind={"drift": TINY}),
+    ],
+)
+def test_a_small_pool_always_has_room_for_one(policy: Policy) -> None:
     """I03: no share rounds down to nothing, at any level."""
     subnet = resource("subnet")
-    policy = replace(Policy(), **{level: Limit(share=0.01)})
     assert planned(scan(cell(subnet, fillers=5), finding(subnet)), policy).repairs
