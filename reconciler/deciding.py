@@ -16,7 +16,7 @@ from reconciler.errors import ConfigurationError
 from reconciler.model import Plan, ResourceKind, Scan
 from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.planner import plan
-from reconciler.record import journal, standing
+from reconciler.record import cuts, journal, sightings, standing
 from reconciler.record.store import Run, Store
 from reconciler.settings import Settings
 from reconciler.wiring import ensure_known, policy_of
@@ -49,6 +49,8 @@ class Deciding:
             dependents=needs.dependents,
             users=needs.users,
             paused={p.tenant: f"paused by {p.who}: {p.reason}" for p in self._store.pauses(self._cell)},
+            first_seen=sightings.first_seen(self._store, self._cell),
+            cut_off=cuts.cuts(self._store, self._cell) if scan.observed.strays else {},
             circumstances=self.circumstances(),
         )
         standing.save_breakers(self._store, self._cell, made.breakers, actor=self._actor)

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from reconciler.act import removal
 from reconciler.act.tools import Pace
 from reconciler.detect import drift, health, orphans
 from reconciler.detect.exceptions import AcceptedException
@@ -21,6 +22,7 @@ from reconciler.errors import ConfigurationError, WriteRefused
 from reconciler.model import Declared, Outcome, Repair, Urn
 from reconciler.observe import guard
 from reconciler.observe.clients import Clients
+from reconciler.observe.probes import Target
 from reconciler.plan.modes import Mode, ModeRule
 from reconciler.plan.policy import Limit, Policy
 from reconciler.plan.selectors import Selector
@@ -90,6 +92,10 @@ def policy_of(settings: Settings) -> Policy:
         freezes=tuple(
             Freeze(_selector(entry), entry.start, entry.end, entry.reason, entry.critical) for entry in settings.freezes
         ),
+        removable=removal.TYPES,
+        remove_orphans=settings.orphans.remove,
+        orphan_age=timedelta(seconds=settings.orphans.minimum_age_seconds),
+        hold_down=timedelta(seconds=settings.health.hold_down_seconds),
     )
 
 
@@ -137,6 +143,28 @@ def pace_of(settings: Settings) -> Pace:
         poll=settings.verify.poll_seconds,
         bake=settings.rollout.bake_seconds,
         patience=settings.verify.timeout_seconds,
+    )
+
+
+def probe_target(settings: Settings, tenant: str) -> Target | None:
+    """How a tenant's endpoint is asked; None if it is not. Its own name comes before any pattern."""
+    probe = settings.probe
+    patterns = (one for pattern, one in probe.targets.items() if fnmatchcase(tenant, pattern))
+    chosen = probe.targets.get(tenant) or next(patterns, None)
+    if chosen is None:
+        return None
+    return Target(
+        scheme=chosen.scheme,
+        port=chosen.port or (443 if chosen.scheme == "https" else 80),
+        path=chosen.path,
+        host=chosen.host,
+        server_name=chosen.server_name,
+        expected=frozenset(chosen.expected),
+        samples=probe.samples,
+        interval_seconds=probe.interval_seconds,
+        deadline_seconds=probe.deadline_seconds,
+        private=chosen.private,
+        ca_file=probe.ca_file,
     )
 
 

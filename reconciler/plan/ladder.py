@@ -9,7 +9,7 @@ from datetime import datetime
 from reconciler.model import Attempt, Declared, Deferral, Finding, Kind, Repair, Status, Urn
 from reconciler.plan.breaker import FAILED
 from reconciler.plan.policy import Policy
-from reconciler.plan.strategy import ESCALATE
+from reconciler.plan.strategy import ESCALATE, ROLLOUT
 
 
 def laddered(
@@ -23,8 +23,8 @@ def laddered(
     """The repair itself, an escalation in its place, or a deferral until its next try (I11)."""
     if repair.strategy == ESCALATE:
         return repair
-    # Of a group many servers may need replacing for good reasons, so attempts on servers count by what they were for.
-    mine = set(repair.finding_ids) if repair.members else None
+    # Of a group many servers may need replacing for good reasons, so a rollout's attempts count by what they were for.
+    mine = set(repair.finding_ids) if repair.strategy == ROLLOUT else None
     past = [
         a
         for a in history

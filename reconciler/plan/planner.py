@@ -26,8 +26,10 @@ from reconciler.model import (
 from reconciler.plan.basis import based, replacement_of
 from reconciler.plan.breaker import breakers, fleet_breaker
 from reconciler.plan.circumstances import Circumstances
+from reconciler.plan.hold_down import held_down
 from reconciler.plan.ladder import carrying, laddered
 from reconciler.plan.limits import one_domain_at_a_time, within_limits
+from reconciler.plan.orphans import CODE, REPORTED, adoptions, orphans, removals
 from reconciler.plan.policy import Policy
 from reconciler.plan.strategy import ESCALATE, MISSING, RECREATE, ROLLOUT, severity_rank, strategy_for
 
@@ -46,19 +48,25 @@ def plan(
     paused: Mapping[str | None, str] | None = None,
     spent: Sequence[Repair] = (),
     circumstances: Circumstances | None = None,
+    first_seen: Mapping[str, datetime] | None = None,
+    cut_off: Mapping[Urn, datetime] | None = None,
 ) -> Plan:
     """Decide what to do about a scan.
 
     ``history`` holds the attempts inside the policy's memory. ``dependents`` gives all resources that need one of
     the given ones, directly or not; ``users`` those whose inputs hold a value of them. ``paused`` maps a tenant (None:
-    the whole cell) to the reason it is paused. ``spent`` are repairs of earlier passes that count against this
-    one's budgets.
+    the whole cell) to the reason it is paused. ``first_seen`` says since when a finding has been seen without
+    interruption, by its id; one that is not in it is seen for the first time. ``cut_off`` says when the creation of a
+    resource was found cut off. ``spent`` are repairs of earlier passes that count against this one's budgets.
     """
     told = circumstances or Circumstances()
+    left_behind = orphans(scan, first_seen or {}, cut_off or {})
     deferrals = [*_unknown(scan)]
     repairable: list[Finding] = []
     for finding in scan.failing:
-        reason = _not_repairable(finding, scan)
+        if any(finding is orphan.finding for orphan in left_behind):
+            continue
+        reason = _not_repairable(finding, scan) or held_down(finding, first_seen or {}, policy, now)
         if reason is None:
             repairable.append(finding)
         else:
@@ -68,6 +76,14 @@ def plan(
     deferrals += blocked_fleets
     repairs, other_zones = one_domain_at_a_time(repairs, scan, policy)
     deferrals += other_zones
+    adopting = adoptions(left_behind, [r for r in repairs if r.strategy == RECREATE], scan, kinds)
+    repairs = [adopting.get(r, r) for r in repairs]
+    taken = {i for r in adopting.values() for i in r.finding_ids}
+    unwanted = [o for o in left_behind if o.finding.id not in taken]
+    recent = [a for a in history if a.at >= now - policy.flap_window]
+    removing, kept = removals(unwanted, scan, policy, recent, first_seen or {}, now)
+    repairs += removing
+    deferrals += kept
     failing = {f.id: f for f in scan.failing}
     rungs = [laddered(r, history, policy, now, failing, told.changed_by) for r in repairs]
     deferrals += [r for r in rungs if isinstance(r, Deferral)]
@@ -98,9 +114,11 @@ def _unknown(scan: Scan) -> Iterable[Deferral]:
 def _not_repairable(finding: Finding, scan: Scan) -> tuple[str, str] | None:
     """(code, words) when nothing is to be done about a failing finding by itself."""
     if finding.kind is Kind.ORPHAN:
-        return "orphan", "an unmanaged resource is reported, not removed: nothing proves that it is ours to delete"
+        return CODE, REPORTED
     if finding.rule == "health.alarm":
         return "symptom", "an alarm is a symptom; what causes it is repaired where it shows"
+    if finding.rule == "health.endpoint":
+        return "symptom", "an endpoint that does not answer is a symptom; what causes it is repaired where it shows"
     if finding.urn not in scan.declared.resources:
         return "unmanaged", "it is not among the resources this cell declares"
     if scan.declared.resources[finding.urn].external:
@@ -132,7 +150,8 @@ def _repairs(
     for urn, group in by_fleet.items():
         tenant = scan.declared.resources[urn].tenant
         fleet = scan.observed.fleets.get(urn)
-        if stop := fleet_breaker(fleet, group, policy):
+        # Servers that are not to be replaced yet are evidence all the same.
+        if stop := fleet_breaker(fleet, [f for f in scan.failing if f.urn == urn], policy):
             deferrals.append(Deferral(_ids(group), stop, "breaker"))
             continue
         members = tuple(sorted({f.resource_id for f in group if f.resource_id.startswith("i-")}))

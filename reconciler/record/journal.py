@@ -197,6 +197,7 @@ def _attempts(rows: Sequence[Any]) -> tuple[Attempt, ...]:
         outcome, made_from = documents.to_outcome(document), documents.to_repair(planned).replacement
         found += (
             Attempt(Urn(urn), outcome.strategy, outcome.status, moment(at), outcome.finding_ids, made_from)
-            for urn in outcome.urns
+            # What touched no declared resource counts by its findings.
+            for urn in outcome.urns or ("",)
         )
     return tuple(found)

@@ -192,3 +192,13 @@ PROGRAMS = Table(
     Column("seen", String(32), nullable=False),
 )
 """Which version of this program, with which rules, made the last pass over a cell."""
+SIGHTINGS = Table(
+    "sightings",
+    METADATA,
+    Column("cell", String(100), primary_key=True),
+    Column("finding_id", String(64), primary_key=True),
+    Column("subject", String(64), nullable=False),
+    Column("first", String(32), nullable=False),
+    Column("last", String(32), nullable=False),
+)
+"""Since when a failing finding has been seen without a look in between that showed its subject in order."""
