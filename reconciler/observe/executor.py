@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError, DataNotFoundError, NoRegionError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
@@ -23,7 +22,7 @@ _BUGS = (ParamValidationError, DataNotFoundError, NoRegionError)
 
 
 def run(
-    reads: Iterable[Read], clients: Clients, *, concurrency: int = 32, deadline_seconds: float = DEADLINE_SECONDS
+    reads: Iterable[Read], clients: Clients, *, concurrency: int = 64, deadline_seconds: float = DEADLINE_SECONDS
 ) -> dict[Read, Answer]:
     """Answer each distinct read once, in the order asked; what is not answered in time is Failed.
 
@@ -39,7 +38,7 @@ def run(
 
 
 def _answer(read: Read, clients: Clients, deadline: float) -> Answer:
-    name = f"{read.service}:{clients.client(read.service).meta.method_to_api_mapping[xform_name(read.operation)]}"
+    name = f"{read.service}:{clients.wire(read.service).name(read.operation)}"
     paging = clients.paging(read.service, read.operation)
     params = {key: thaw(value) for key, value in read.params}
     if read.result:

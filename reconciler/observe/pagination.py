@@ -30,7 +30,9 @@ PAGE_SIZES = {
     "iam:ListRoles": 1000,
     "kms:ListAliases": 100,
     "kms:ListKeys": 1000,
+    "iam:GetAccountAuthorizationDetails": 1000,
     "logs:DescribeLogGroups": 50,
+    "resourcegroupstaggingapi:GetResources": 100,
 }
 """The largest page each API reference allows: fewer calls for the same answer."""
 
