@@ -187,14 +187,14 @@ def _json_body(shape: Shape | None) -> Body:
     check = _json_converter(shape, {}) if shape is not None else None
 
     def parse(body: bytes) -> dict[str, Any]:
+        answer: Any
         try:
             answer = json.loads(body) if body else None
         except (ValueError, RecursionError) as error:
             raise ResponseParserError(f"the answer is not JSON: {error}") from error
         if not isinstance(answer, dict) or not answer:
             raise ResponseParserError("the answer is not JSON, or holds nothing")
-        checked: dict[str, Any] = check(answer) if check else answer
-        return checked
+        return dict(answer if check is None else check(answer))
 
     return parse
 
