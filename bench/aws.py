@@ -16,6 +16,7 @@ import re
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,38 @@ def _response(status: int, kind: str, body: bytes, *, head: bool = False) -> byt
     return start.encode() + (b"" if head else body)
 
 
+def _as_on_aws() -> None:
+    """Where moto would make everybody call more often than AWS does: cut listings, short pages, listeners untagged."""
+    from moto.core.resource_tagging import TaggedResource
+    from moto.ec2.responses.launch_templates import LaunchTemplates
+    from moto.elbv2.models import ELBv2Backend
+    from moto.resourcegroupstaggingapi.models import ResourceGroupsTaggingAPIBackend
+
+    number: Any = LaunchTemplates._get_int_param
+    pages: Any = ResourceGroupsTaggingAPIBackend.get_resources
+    tagged: Any = ELBv2Backend.iter_tagged_resources
+
+    def any_number(self: Any, name: str, default: int | None = None) -> Any:
+        return 1_000_000 if name == "MaxResults" else number(self, name, default)
+
+    def by_resources(self: Any, *positional: Any, **named: Any) -> Any:
+        return pages(self, *positional, **{**named, "tags_per_page": 1_000_000})
+
+    def with_listeners(self: Any) -> Iterator[Any]:
+        yield from tagged(self)
+        for arn in (arn for balancer in self.load_balancers.values() for arn in balancer.listeners):
+            tags = self.tagging_service.get_tag_dict_for_resource(arn)
+            yield TaggedResource(arn, tags, "elasticloadbalancing:listener")
+
+    patches: tuple[tuple[type, str, Any], ...] = (
+        (LaunchTemplates, "_get_int_param", any_number),
+        (ResourceGroupsTaggingAPIBackend, "get_resources", by_resources),
+        (ELBv2Backend, "iter_tagged_resources", with_listeners),
+    )
+    for owner, name, patch in patches:
+        setattr(owner, name, patch)
+
+
 async def replay(upstream: int) -> None:
     server = await asyncio.start_server(Replay(upstream).serve, "127.0.0.1", 0, limit=1 << 24, backlog=2048)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -154,7 +187,8 @@ async def replay(upstream: int) -> None:
 
 
 def moto(tenants: int, state: Path) -> None:
-    os.environ["S3_IGNORE_SUBDOMAIN_BUCKETNAME"] = "true"
+    credentials = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "testing")
+    os.environ |= {"S3_IGNORE_SUBDOMAIN_BUCKETNAME": "true", **credentials}
     from cryptography.hazmat.primitives.asymmetric import rsa
     from moto import mock_aws
     from moto.server import ThreadedMotoServer
@@ -165,9 +199,10 @@ def moto(tenants: int, state: Path) -> None:
     moto_fixes.apply()
     # Every KMS key would cost moto a new pair, and nothing here encrypts.
     pair = rsa.generate_private_key(65537, 2048)
-    rsa.generate_private_key = lambda *_, **__: pair
+    vars(rsa)["generate_private_key"] = lambda *_, **__: pair
     # Seeded in this process and without a network; never stopped, since the server answers from the same memory.
     mock_aws().start()
+    _as_on_aws()
     state.write_text(json.dumps(world.build(tenants)), "utf-8")
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()

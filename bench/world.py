@@ -32,7 +32,7 @@ Json = dict[str, Any]
 
 def build(tenants: int) -> Json:
     """Make the tenants and return the state that declares them, as ``pulumi stack export`` would print it."""
-    session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
+    session = boto3.Session(region_name=REGION)
     by_path = Config(s3={"addressing_style": "path"})  # moto is told to ignore host names
     aws = {service: session.client(service, config=by_path) for service in SERVICES}  # type: ignore[call-overload]
     stack = _urn("pulumi:pulumi:Stack", f"stackmend-{CELL}")
@@ -142,7 +142,7 @@ class _Tenant:
         yield _declared(type_, f"{name}-igw", gateway, vpcId=self.vpc, tags=self.tags(f"{name}-igw"))
         for side, subnets in (("public", self.subnets[:2]), ("private", self.subnets[2:])):
             yield from self._table(side, subnets, gateway)
-        self.groups = {}
+        self.groups: dict[str, str] = {}
         for role in ("alb", "app", "data"):
             yield self._security_group(role)
 
@@ -366,7 +366,7 @@ class _Tenant:
                 ],
             )
             switches = ("blockPublicAcls", "ignorePublicAcls", "blockPublicPolicy", "restrictPublicBuckets")
-            inputs = dict.fromkeys(switches, True)
+            inputs: Json = dict.fromkeys(switches, True)
             yield _declared(f"{kind}PublicAccessBlock:BucketPublicAccessBlock", bucket, bucket, bucket=bucket, **inputs)
 
     def _watching(self) -> Iterator[Json]:

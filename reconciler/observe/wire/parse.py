@@ -230,7 +230,7 @@ def _json_structure(shape: Any, seen: dict[str, _Convert]) -> _Convert:
         for name, inner in nested:
             if name in value:
                 value[name] = inner(value[name])
-        return value
+        return dict(value)
 
     seen[shape.name] = convert
     for name, member in shape.members.items():
@@ -247,7 +247,7 @@ def _json_list(inner: _Convert | None) -> _Convert:
     def convert(value: Any) -> list[Any]:
         if not isinstance(value, list):
             raise ResponseParserError("a list is none")
-        return value if inner is None else [None if item is None else inner(item) for item in value]
+        return list(value) if inner is None else [None if item is None else inner(item) for item in value]
 
     return convert
 
@@ -256,6 +256,6 @@ def _json_map(inner: _Convert | None) -> _Convert:
     def convert(value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise ResponseParserError("a map is none")
-        return value if inner is None else {key: inner(item) for key, item in value.items()}
+        return dict(value) if inner is None else {key: inner(item) for key, item in value.items()}
 
     return convert

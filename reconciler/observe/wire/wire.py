@@ -32,6 +32,9 @@ _SIGNATURES = frozenset({"v4", "s3v4", "s3"})
 _ELSEWHERE = frozenset({301, 302, 307, 400})
 """Statuses by which S3 may say that a bucket is in another region; botocore knows how to follow."""
 
+_PLAIN_BUCKET = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(?<!-s3alias)")
+"""Names that S3's endpoint rules treat alike: no dots, and none of the double hyphens that mark other sorts."""
+_ANY_BUCKET = "{bucket}"
 _ERROR = re.compile(rb"\s*(<\?xml[^>]*>)?\s*<Error[\s>]")
 
 
@@ -178,11 +181,26 @@ class Wire:
     ) -> tuple[str, dict[str, str], Signer] | None:
         """Endpoint, its headers and who signs for it; None if only botocore can."""
         key = self._key(known, params)
-        try:
+        if key in self._endpoints:
             return self._endpoints[key]
-        except KeyError:
-            place = self._endpoints[key] = self._resolved(known, params, context)
-            return place
+        bucket = params.get("Bucket") if self._s3 and known.places == ("Bucket",) else None
+        if isinstance(bucket, str) and _PLAIN_BUCKET.fullmatch(bucket):
+            return self._place_of_bucket(bucket, known, params, context)
+        place = self._endpoints[key] = self._resolved(known, params, context)
+        return place
+
+    def _place_of_bucket(
+        self, bucket: str, known: _Operation, params: Mapping[str, Any], context: dict[str, Any]
+    ) -> tuple[str, dict[str, str], Signer] | None:
+        """botocore's rules take longer than the call; buckets with plain names differ in their names only."""
+        key = (known.steady, "any bucket with a plain name")
+        if key not in self._endpoints:
+            place = self._resolved(known, params, context)
+            if place is None or place[0].count(bucket) != 1:
+                return place
+            self._endpoints[key] = (place[0].replace(bucket, _ANY_BUCKET), *place[1:])
+        kept = self._endpoints[key]
+        return kept and (kept[0].replace(_ANY_BUCKET, bucket), *kept[1:])
 
     def _resolved(
         self, known: _Operation, params: Mapping[str, Any], context: dict[str, Any]
