@@ -109,6 +109,7 @@ class Clients:
     ) -> None:
         self.region = region
         self.account = account
+        self.connections = connections
         self._core = session or botocore.session.Session(profile=profile)
         self._session = boto3.Session(botocore_session=self._core, region_name=region)
         # On the session, so that clients which botocore makes for credentials carry the guard too.

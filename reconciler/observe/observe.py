@@ -157,7 +157,7 @@ def _asking(declared: Declared, clients: Clients | Ask) -> Iterator[tuple[Source
         )
     before = clients.calls
     clients.verify_account()
-    with executor.Stream(clients) as stream:
+    with executor.Stream(clients, concurrency=clients.connections) as stream:
         yield stream, lambda: clients.calls - before
 
 
