@@ -47,7 +47,9 @@ def build(tenants: int) -> Json:
         },
     ]
     for number in range(tenants):
-        resources += ({**one, "parent": stack} for one in _Tenant(number, aws).resources())
+        above = _urn("stackmend:index:Tenant", name_of(number))
+        resources.append({"urn": above, "type": "stackmend:index:Tenant", "custom": False, "parent": stack})
+        resources += ({**one, "parent": above} for one in _Tenant(number, aws).resources())
     return {"version": 3, "deployment": {"manifest": {}, "resources": resources}}
 
 
