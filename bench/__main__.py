@@ -40,7 +40,7 @@ def main() -> None:
     sizes = sorted(options.tenants)
     for tenants in sizes:
         with (
-            tempfile.TemporaryDirectory(prefix="stackmend-bench-") as scratch,
+            tempfile.TemporaryDirectory(prefix="look-") as scratch,
             _served(tenants, Path(scratch)) as world,
         ):
             found += _compared(world, options, Path(scratch))

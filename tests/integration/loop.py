@@ -24,7 +24,7 @@ from typing import Any, Self
 import pytest
 from sqlalchemy import select
 
-from reconciler import cycle
+from reconciler import cycle, looking
 from reconciler.act.process import end_session, session_members
 from reconciler.cycle import Cycle, Pass
 from reconciler.errors import EngineError
@@ -281,8 +281,9 @@ class FastForward:
     def by(cls, ahead: timedelta) -> Iterator[Self]:
         clock = cls(ahead)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(cycle, "time", clock)
-            patch.setattr(cycle, "datetime", clock)
+            for module in (cycle, looking):
+                patch.setattr(module, "time", clock)
+                patch.setattr(module, "datetime", clock)
             yield clock
 
 

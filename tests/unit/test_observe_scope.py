@@ -17,7 +17,8 @@ from reconciler.observe.observe import observe
 from reconciler.observe.reads import Answer, Failed, Missing, More, Read, Rows
 from reconciler.observe.registry import OBSERVERS
 from reconciler.observe.scope import scope
-from tests.unit.observe_server import ENVIRONMENT, World, build, serving
+from tests.moto_server import serving
+from tests.unit.observe_server import ENVIRONMENT, World, build
 from tests.unit.observe_worlds import ACCOUNT, REGION, Table, declared, resource
 from tests.unit.test_observe_executor import Wire, identity, refusal
 
@@ -137,7 +138,7 @@ def served() -> Iterator[tuple[World, Clients, list[tuple[str, Mapping[str, Any]
         def note(params: Mapping[str, Any], model: Any, **_: Any) -> None:
             calls.append((model.name, dict(params)))
 
-        core.register("before-parameter-build", note)
+        core.register("before-parameter-build", note)  # type: ignore[arg-type]
         yield made, Clients(REGION, ACCOUNT, session=core), calls
 
 

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from reconciler.errors import WriteRefused
 from reconciler.observe.clients import Clients
 from reconciler.observe.wire.sign import Signer
-from tests.unit.observe_server import ENVIRONMENT, build, serving
+from tests.moto_server import serving
+from tests.unit.observe_server import ENVIRONMENT, build
 from tests.unit.observe_worlds import ACCOUNT, REGION
 
 WRAPPED = "<R xmlns='http://e'><DescribeLoadBalancersResult>{}</DescribeLoadBalancersResult></R>"

@@ -22,9 +22,12 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 class Credentials(Protocol):
     """botocore's frozen credentials."""
 
-    access_key: str | None
-    secret_key: str | None
-    token: str | None
+    @property
+    def access_key(self) -> str | None: ...
+    @property
+    def secret_key(self) -> str | None: ...
+    @property
+    def token(self) -> str | None: ...
 
 
 class Signer:
