@@ -202,7 +202,7 @@ def _one_tenant(world: World, scratch: Path) -> dict[str, Any]:
 def _one_throttled(world: World, scratch: Path, latency: float) -> dict[str, Any]:
     """Two accounts in one process, one of them throttled: how long the other takes, against being alone."""
     seconds: dict[str, Any] = {}
-    for name, rates in (("alone", {}), ("beside a throttled one", {"slow": 20})):
+    for name, rates in (("alone", {}), ("beside a throttled one", {"slow": 5})):
         accounts = ("fast",) if name == "alone" else ("fast", "slow")
         command = (sys.executable, "-m", "bench.accounts", str(world.state), name_of(1), *accounts)
         _tell(world, "reset", latency=latency, rates=rates)
