@@ -27,6 +27,7 @@ from reconciler.model import (
     Unreadable,
     Unseen,
     Urn,
+    Verdict,
 )
 from reconciler.observe.clients import Clients
 from reconciler.observe.observe import observe
@@ -48,6 +49,8 @@ class Looking:
         self._settings = settings
         self._exceptions = accepted_exceptions(settings)
         self._clients: Clients | None = None
+        self.looked: dict[Urn, datetime] = {}
+        """When the last look that left nothing about a resource open began."""
         self.observers = observers
         self.kinds = {token: observer.kind for token, observer in observers.items()}
         self._spellings = Spellings(store, self.kinds, self._refresh, actor)
@@ -64,6 +67,7 @@ class Looking:
     def _look(
         self, declared: Declared, only: Collection[Urn] | None, known: Known, *, probing: bool = False
     ) -> Verdicts:
+        began = datetime.now(UTC)
         observed = observe(
             declared,
             self.aws(declared),
@@ -76,7 +80,10 @@ class Looking:
             wanted = partial(probe_target, self._settings)
             asked = probe(declared, observed, wanted, only=lambda urn: only is None or urn in only)
             observed = replace(observed, probes=asked)
-        return observed, self._verdicts(declared, observed, only, known)
+        findings = self._verdicts(declared, observed, only, known)
+        unclear = {f.urn for f in findings if f.verdict is Verdict.UNKNOWN}
+        self.looked |= dict.fromkeys({f.urn for f in findings} - unclear, began)
+        return observed, findings
 
     def _verdicts(
         self, declared: Declared, observed: Observed, only: Collection[Urn] | None, known: Known

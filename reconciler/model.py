@@ -375,6 +375,8 @@ class Finding:
     """Set when an exception covers it: shown, never hidden, never repaired."""
     signs: tuple[str, ...] = ()
     """The independent signs that a server has failed, in words; it takes two, or one that lasts."""
+    attribution: Attribution | None = None
+    """Who last changed the resource; None if nobody asked. It decides nothing and is no part of ``id``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,6 +386,39 @@ class AcceptedBy:
     owner: str
     reason: str
     expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """The last change of a resource that AWS recorded, or why none is known. A sign, not a proof of the cause."""
+
+    principal: str = ""
+    """ARN of who called, or the AWS service that did."""
+    event: str = ""
+    """The API call, ``ec2:AuthorizeSecurityGroupIngress``."""
+    at: datetime | None = None
+    source_address: str = ""
+    event_id: str = ""
+    not_known: str = ""
+    """Why nobody can be named; the other fields are then empty."""
+
+    def __str__(self) -> str:
+        if self.not_known:
+            return f"not known: {self.not_known}"
+        when = f" at {self.at:%Y-%m-%d %H:%M:%S} UTC" if self.at else ""
+        return f"{self.principal} by {self.event}{when}" + (f" from {self.source_address}" * bool(self.source_address))
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The part of a cell that a pass looks at: one tenant, or exactly some resources. Neither means the whole cell."""
+
+    tenant: str | None = None
+    urns: frozenset[Urn] | None = None
+    """None is no limit; empty is nothing at all."""
+
+
+WHOLE = Scope()
 
 
 @dataclass(frozen=True, slots=True)

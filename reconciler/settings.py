@@ -182,6 +182,27 @@ class Rollout(_Table):
     """Healthy servers that a fleet never goes below, in percent of the desired number, by tier."""
 
 
+class EventSettings(_Table):
+    """``[events]``: a queue of change events that starts small passes between those by the clock."""
+
+    queue_url: str = Field(default="", pattern=r"^(https?://[^\s/@]+/\d{12}/[A-Za-z0-9_-]{1,80})?$")
+    """The URL of an SQS queue that EventBridge fills; empty for none."""
+    settle_seconds: Seconds = Field(default=0.5, ge=0, le=60)
+    """How long the first event of a burst waits for the others."""
+    most: Count = Field(default=1000, ge=1, le=100_000)
+    """Changes that may wait at once; above it everything is looked at."""
+
+
+class AttributionSettings(_Table):
+    """``[attribution]``: whether CloudTrail is asked who changed what drifted."""
+
+    enabled: bool = True
+    calls: Count = Field(default=5, ge=1, le=100)
+    """Resources that one pass asks about."""
+    seconds: Seconds = Field(default=3, gt=0, le=60)
+    """How long one pass may ask."""
+
+
 class Settings(BaseSettings):
     """All settings; frozen. ``load`` reads the file too, the constructor only the environment."""
 
@@ -219,6 +240,8 @@ class Settings(BaseSettings):
     health: Health = Health()
     probe: Probe = Probe()
     orphans: Orphans = Orphans()
+    events: EventSettings = EventSettings()
+    attribution: AttributionSettings = AttributionSettings()
 
     @model_validator(mode="before")
     @classmethod

@@ -46,6 +46,7 @@ def plan(
     paused: Mapping[str | None, str] | None = None,
     first_seen: Mapping[str, datetime] | None = None,
     cut_off: Mapping[Urn, datetime] | None = None,
+    spent: Sequence[Repair] = (),
 ) -> Plan:
     """Decide what to do about a scan.
 
@@ -53,7 +54,7 @@ def plan(
     the given ones, directly or not; ``users`` those whose inputs hold a value of them. ``paused`` maps a tenant (None:
     the whole cell) to the reason it is paused. ``first_seen`` says since when a finding has been seen without
     interruption, by its id; one that is not in it is seen for the first time. ``cut_off`` says when the creation of a
-    resource was found cut off.
+    resource was found cut off. ``spent`` are repairs of earlier passes that count against this one's budgets.
     """
     left_behind = orphans(scan, first_seen or {}, cut_off or {})
     deferrals = [*_unknown(scan)]
@@ -82,7 +83,7 @@ def plan(
     repairs = _ordered(repairs, dependents)
 
     stops = open_breakers(scan.declared, scan.failing, policy)
-    chosen, stopped = _within_limits(repairs, scan, policy, stops, paused or {})
+    chosen, stopped = _within_limits(repairs, scan, policy, stops, paused or {}, spent)
     deferrals += stopped
     return Plan(scan.run_id, scan.cell, tuple(chosen), tuple(deferrals))
 
@@ -266,18 +267,19 @@ def _within_limits(
     policy: Policy,
     breakers: Mapping[str | None, str],
     paused: Mapping[str | None, str],
+    spent: Sequence[Repair],
 ) -> tuple[list[Repair], list[Deferral]]:
     severity = {f.id: severity_rank(f) for f in scan.failing}
     facts = scan.declared.tenants
     order: dict[str | None, tuple[int, str]] = {t: (policy.tier_rank.get(f.tier, 50), t) for t, f in facts.items()}
     by_urgency = sorted(repairs, key=lambda r: (len(r.after), min(severity[i] for i in r.finding_ids), r.id))
-    budget = Budget(scan.declared, policy)
+    budget = Budget(scan.declared, policy, spent)
     chosen: list[Repair] = []
     deferrals: list[Deferral] = []
     for repair in in_turn(by_urgency, order):
         stop = _stop(repair, breakers, paused)
-        if stop is None and repair.strategy != ESCALATE and (spent := budget.spend(repair)):
-            stop = ("budget", spent)
+        if stop is None and repair.strategy != ESCALATE and (reason := budget.spend(repair)):
+            stop = ("budget", reason)
         if stop is None:
             chosen.append(repair)
         else:
