@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.toolchain/bin:$(PATH)
 
-.PHONY: help setup lint types contracts unit integration test mutants demo clean
+.PHONY: help setup lint types contracts unit integration test bench mutants demo clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,9 @@ integration: setup ## tests on the real engine and the sandbox
 
 test: lint types contracts ## all checks and all tests
 	$(BIN)/pytest -n auto --dist loadscope
+
+bench: setup ## measure a look side by side with what else there is; BENCH="--tenants 10 --others ''" for less
+	$(BIN)/python -m bench --write $(BENCH)
 
 mutants: setup ## break each safety mechanism and see that tests notice
 	$(BIN)/python tools/mutants.py

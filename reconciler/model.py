@@ -118,6 +118,18 @@ class Declared:
     tampered: tuple[ChangedDeclaration, ...] = ()
     version: int = 0
     """Number of the last successful update; grows by one or more with every ``pulumi up``."""
+    _by_type: dict[str, tuple[DeclaredResource, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def of_type(self, type_: str) -> tuple[DeclaredResource, ...]:
+        """All resources of a type; sorted out once, since going through all for each of many is quadratic."""
+        if not self._by_type and self.resources:
+            found: dict[str, list[DeclaredResource]] = {}
+            for resource in self.resources.values():
+                found.setdefault(resource.type, []).append(resource)
+            self._by_type.update((name, tuple(some)) for name, some in found.items())
+        return self._by_type.get(type_, ())
 
     def of(self, tenant: str) -> tuple[DeclaredResource, ...]:
         return tuple(r for r in self.resources.values() if r.tenant == tenant)

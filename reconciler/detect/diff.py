@@ -20,6 +20,7 @@ from reconciler.model import DeclaredResource, ObservedResource, ResourceKind, S
 IGNORED = frozenset({"__defaults", "tagsAll", "region"})
 """Inputs the provider adds for itself: none is a property of the live resource."""
 
+_PLAIN = frozenset({bool, float, int, str})
 _NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
 _BOOLEANS = {"true": True, "false": False}
 
@@ -64,6 +65,8 @@ def same(kind: ResourceKind, path: str, declared: Value, observed: Value) -> boo
 
 def first_unreadable(value: Value) -> Unreadable | None:
     """The first thing inside ``value``, or itself, that could not be read."""
+    if value is None or type(value) in _PLAIN:
+        return None
     if isinstance(value, Unreadable):
         return value
     inner = value.values() if isinstance(value, Mapping) else value if _is_list(value) else ()
@@ -242,7 +245,10 @@ def _has_secret(value: Value) -> bool:
 
 
 def _is_list(value: Value) -> TypeGuard[Sequence[Value]]:
-    return isinstance(value, Sequence) and not isinstance(value, str)
+    # The exact types first: asking an abstract class is slow, and this is asked of every value of every resource.
+    return type(value) is list or (
+        type(value) not in _PLAIN and isinstance(value, Sequence) and not isinstance(value, str)
+    )
 
 
 def _undescribed(kind: ResourceKind) -> bool:

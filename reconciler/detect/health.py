@@ -108,7 +108,7 @@ def also_judged_by(declared: Declared, urns: Collection[Urn]) -> frozenset[Urn]:
 def _templates(group: DeclaredResource, declared: Declared) -> Iterator[DeclaredResource]:
     block = group.inputs.get("launchTemplate") if group.type == GROUP_TYPE else None
     template_id = block.get("id") if isinstance(block, Mapping) else None
-    return (r for r in declared.resources.values() if r.type == TEMPLATE_TYPE and r.id == template_id)
+    return (r for r in declared.of_type(TEMPLATE_TYPE) if r.id == template_id)
 
 
 def _launches_as_declared(

@@ -147,6 +147,6 @@ def _unknown(names: Collection[str], seen: ObservedResource) -> str:
 
 def _has_companion(declared: Declared, resource: DeclaredResource, type_: str) -> bool:
     return any(
-        other.type == type_ and (resource.urn in other.dependencies or other.inputs.get("bucket") == resource.id)
-        for other in declared.resources.values()
+        resource.urn in other.dependencies or other.inputs.get("bucket") == resource.id
+        for other in declared.of_type(type_)
     )

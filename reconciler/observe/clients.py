@@ -15,18 +15,18 @@ from typing import Any
 import boto3
 import botocore.session
 import stamina
-from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError, NoRegionError
 from botocore.parsers import ResponseParserError
 
 from reconciler.errors import ConfigurationError, StackmendError, WrongAccount
 from reconciler.observe import guard
+from reconciler.observe.wire import Wire
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
 ATTEMPTS = 8
-MOST_AT_ONCE = 16
+MOST_AT_ONCE = 64
 """Calls to one service under way at once while AWS does not throttle."""
 
 _THROTTLED = frozenset(
@@ -106,10 +106,11 @@ class Clients:
         *,
         profile: str | None = None,
         session: botocore.session.Session | None = None,
-        connections: int = 32,
+        connections: int = 64,
     ) -> None:
         self.region = region
         self.account = account
+        self.connections = connections
         self._core = session or botocore.session.Session(profile=profile)
         self._session = boto3.Session(botocore_session=self._core, region_name=region)
         # On the session, so that clients which botocore makes for credentials carry the guard too.
@@ -124,7 +125,9 @@ class Clients:
         )
         self._lock = threading.Lock()
         self._clients: dict[str, Any] = {}
+        self._wires: dict[str, Wire] = {}
         self._limiters: dict[str, Limiter] = {}
+        self._pagings: dict[tuple[str, str], Mapping[str, Any] | None] = {}
         self._calls = 0
 
     @property
@@ -139,40 +142,57 @@ class Clients:
                 self._clients[service] = self._session.client(service, config=self._config)  # type: ignore[call-overload]
             return self._clients[service]
 
+    def wire(self, service: str) -> Wire:
+        """The lean way to a service. Its calls are guarded, but retried and counted only through ``call``."""
+        found = self._wires.get(service)
+        if found is None:
+            client = self.client(service)
+            with self._lock:
+                found = self._wires.setdefault(service, Wire(client, self._core.get_credentials()))
+        return found
+
     def call(self, service: str, operation: str, params: Mapping[str, Any], *, deadline: float) -> dict[str, Any]:
         """One API call, tried again with growing, jittered pauses while AWS is throttling, broken or out of reach.
 
         ``deadline`` is in monotonic seconds. Raises ClientError for AWS's own refusals, BotoCoreError, TimeoutError
         at the deadline, and ResponseParserError for an answer that cannot be understood.
         """
-        method = getattr(self.client(service), xform_name(operation))
-        limiter = self._limiter(service)
+        wire, limiter = self.wire(service), self.limiter(service)
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("out of time before it was asked")
-        for attempt in stamina.retry_context(on=is_passing, attempts=ATTEMPTS, timeout=left, wait_initial=0.2):
-            with attempt, limiter.slot(deadline):
+
+        def once() -> dict[str, Any]:
+            with limiter.slot(deadline):
                 self._count()
-                try:
-                    answer: dict[str, Any] = method(**params)
-                except (ValueError, LookupError) as error:
-                    # botocore's parsers let these out for values that are not what the API's model promises.
-                    raise ResponseParserError(f"{type(error).__name__}: {error}") from error
-                if answer.keys() <= {"ResponseMetadata"} and self._speaks_json(service):
-                    # botocore takes a body that is no JSON for an error's message, and drops it.
-                    raise ResponseParserError("the answer is not JSON, or holds nothing")
-        return answer
+                return wire.call(operation, params)
+
+        try:
+            return once()
+        except (ClientError, BotoCoreError) as error:
+            if not is_passing(error):
+                raise
+            first: Exception | None = error
+        # The machinery of retries costs more than a call, so it starts when the first try has failed, as its first.
+        for attempt in stamina.retry_context(on=is_passing, attempts=ATTEMPTS, timeout=left, wait_initial=0.2):
+            with attempt:
+                if first is not None:
+                    failed, first = first, None
+                    raise failed
+                return once()
+        raise AssertionError("retries end with an answer or an error")  # pragma: no cover
 
     def paging(self, service: str, operation: str) -> Mapping[str, Any] | None:
         """botocore's own description of an operation's pages; None if it knows none."""
-        name = self.client(service).meta.method_to_api_mapping[xform_name(operation)]
-        try:
-            with self._lock:
-                model = self._core.get_paginator_model(service)
-            config: Mapping[str, Any] = model.get_paginator(name)
-        except (BotoCoreError, ValueError):
-            return None
-        return config
+        name = self.wire(service).name(operation)
+        if (service, name) not in self._pagings:
+            try:
+                with self._lock:
+                    model = self._core.get_paginator_model(service)
+                self._pagings[service, name] = model.get_paginator(name)
+            except (BotoCoreError, ValueError):
+                self._pagings[service, name] = None
+        return self._pagings[service, name]
 
     def verify_account(self, *, deadline_seconds: float = 30) -> None:
         """Raise WrongAccount unless the credentials belong to the declared account, AccountUnverified if STS fails."""
@@ -192,10 +212,8 @@ class Clients:
                 todo=f"Use credentials of account {self.account}.",
             )
 
-    def _speaks_json(self, service: str) -> bool:
-        return "json" in str(self.client(service).meta.service_model.metadata["protocol"])
-
-    def _limiter(self, service: str) -> Limiter:
+    def limiter(self, service: str) -> Limiter:
+        """What paces the calls to a service of this account."""
         with self._lock:
             return self._limiters.setdefault(service, Limiter())
 

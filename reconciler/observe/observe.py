@@ -1,20 +1,18 @@
 """Looks at everything declared, and says PRESENT, ABSENT or UNKNOWN of each; nothing that fails here becomes a verdict.
 
-The reads of all resources form one plan, made in rounds: what every observer needs first, then what their answers
-made them ask. Equal reads are made once.
+The reads of all resources form one plan: what every observer needs first, then at once what the answers made it ask.
+Equal reads are made once. A look at some resources reads narrowly; only a whole listing proves that one is gone.
 """
 
 from __future__ import annotations
 
 import time
-import traceback
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TypeAlias, TypeVar
-
-import structlog
+from typing import Any, TypeAlias
 
 from reconciler.errors import WrongAccount
 from reconciler.model import (
@@ -35,24 +33,17 @@ from reconciler.observe import executor
 from reconciler.observe.aws import fleet
 from reconciler.observe.by_refresh import see_by_refresh
 from reconciler.observe.clients import Clients
-from reconciler.observe.reads import FAILED, Answer, Answers, Failed, Missing, More, Observer, Read, Sight
+from reconciler.observe.dialogue import ROUNDS, Ask, Dialogue, Source
+from reconciler.observe.reads import FAILED, Answers, Failed, Missing, More, Observer, Read, Sight
 from reconciler.observe.registry import OBSERVERS
+from reconciler.observe.scope import scope
 from reconciler.observe.tags import strays
 from reconciler.observe.unmanaged import unmanaged
 from reconciler.ports import Refresh
 
-Ask: TypeAlias = Callable[[Iterable[Read]], Mapping[Read, Answer]]
-"""Answers reads. Every read asked gets an answer; ``executor.run`` is the real one."""
-
 FleetSight: TypeAlias = Fleet | Missing | Failed | More
 
-K = TypeVar("K", bound=Hashable)
-T = TypeVar("T")
-
-ROUNDS = 4
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
-
-log = structlog.get_logger(__name__)
 
 
 def observe(
@@ -73,19 +64,22 @@ def observe(
     """
     at, began = datetime.now(UTC), time.monotonic()
     wanted = [r for r in declared.resources.values() if only is None or r.urn in only]
-    ask, calls = _asking(declared, clients)
-    talk = Dialogue(ask, claimed={r.id for r in declared.resources.values() if r.id})
-
-    seen = {r.urn: (r, o) for r in wanted if r.id and (o := observers.get(r.type)) is not None}
-    groups = {r.urn: r for r in wanted if r.id and r.type == fleet.GROUP and r.type in observers}
-    talk.fetch(read for r, o in seen.values() for read in o.reads(r))
-    talk.fetch(read for r in groups.values() for read in fleet.reads(r))
-    sights: Mapping[Urn, Sight] = talk.resolve({urn: partial(o.see, r) for urn, (r, o) in seen.items()})
-    fleets: Mapping[Urn, FleetSight] = talk.resolve({urn: partial(fleet.see, r) for urn, r in groups.items()})
-
-    resources = {r.urn: _observed(r, sights.get(r.urn)) for r in wanted}
-    members = {m.instance_id for one in fleets.values() if isinstance(one, Fleet) for m in one.members}
-    found_strays = _strays(declared, observers, talk, members) if only is None else ()
+    claimed = {r.id for r in declared.resources.values() if r.id}
+    with _asking(declared, clients) as (source, calls):
+        narrow = scope(wanted) if only is not None and isinstance(clients, Clients) else {}
+        talk = Dialogue(source, claimed=claimed, scope=narrow)
+        sights, fleets = _look(talk, wanted, observers)
+        failed = dict(talk.failed())
+        if narrow and (gone := [r for r in wanted if isinstance(sights.get(r.urn), Missing)]):
+            # What narrow reads do not show is looked for in the whole listings before it counts as absent.
+            talk = Dialogue(source, claimed=claimed)
+            whole = _look(talk, gone, observers)
+            sights, fleets = {**sights, **whole[0]}, {**fleets, **whole[1]}
+            failed |= dict(talk.failed())
+        resources = {r.urn: _observed(r, sights.get(r.urn)) for r in wanted}
+        members = {m.instance_id for one in fleets.values() if isinstance(one, Fleet) for m in one.members}
+        found_strays = _strays(declared, observers, talk, members) if only is None else ()
+        failed |= dict(talk.failed())
     spans = {Path.BULK: Span(at, time.monotonic() - began)}
     blind = [r for r in wanted if r.id and r.type not in observers]
     if refresh is not None and blind:
@@ -101,12 +95,26 @@ def observe(
         at=at,
         calls=calls(),
         failed=tuple(
-            FailedRead(read.service, read.operation, read.target, answer.reason)
-            for read, answer in talk.known.items()
-            if isinstance(answer, Failed)
+            FailedRead(read.service, read.operation, read.target, answer.reason) for read, answer in failed.items()
         ),
         spans=spans,
     )
+
+
+def _look(
+    talk: Dialogue, wanted: Iterable[DeclaredResource], observers: Mapping[str, Observer]
+) -> tuple[Mapping[Urn, Sight], Mapping[Urn, FleetSight]]:
+    """What the observers make of the resources, and of the servers in those that are groups."""
+    seen = {r.urn: (r, o) for r in wanted if r.id and (o := observers.get(r.type)) is not None}
+    questions: dict[tuple[str, Urn], Callable[[Answers], Sight | FleetSight]] = {}
+    first: dict[tuple[str, Urn], Iterable[Read]] = {}
+    for urn, (resource, observer) in seen.items():
+        questions["see", urn], first["see", urn] = partial(observer.see, resource), observer.reads(resource)
+        if resource.type == fleet.GROUP:
+            questions["fleet", urn], first["fleet", urn] = partial(fleet.see, resource), fleet.reads(resource)
+    settled: Mapping[tuple[str, Urn], Any] = talk.resolve(questions, first)
+    of = {kind: {urn: found for (k, urn), found in settled.items() if k == kind} for kind in ("see", "fleet")}
+    return of["see"], of["fleet"]
 
 
 def locate_pending(
@@ -126,67 +134,21 @@ def locate_pending(
     }
     if not pending:
         return {}
-    ask, _ = _asking(declared, clients)
     # What left the state may have been created again since, under the natural key and so the id that it had.
     lost = {change.urn for change in declared.tampered if not change.property and change.now is None}
     claimed = {r.id for urn, r in declared.resources.items() if r.id and urn not in lost}
-    talk = Dialogue(ask, claimed=claimed)
-    found = talk.resolve({urn: partial(locate, resource) for urn, (resource, locate) in pending.items()})
+    with _asking(declared, clients) as (source, _):
+        talk = Dialogue(source, claimed=claimed)
+        found = talk.resolve({urn: partial(locate, resource) for urn, (resource, locate) in pending.items()})
     return {urn: one for urn, one in found.items() if isinstance(one, str | Failed)}
 
 
-class Dialogue:
-    """Questions and answers: asks what is asked for, in as few rounds as the questions allow."""
-
-    def __init__(self, ask: Ask, *, claimed: Collection[str] = ()) -> None:
-        self._ask = ask
-        self.known: dict[Read, Answer] = {}
-        self.answers = Answers(self.known, claimed=claimed)
-
-    def fetch(self, reads: Iterable[Read]) -> None:
-        """Make those of the reads that were not made yet."""
-        new = [read for read in dict.fromkeys(reads) if read not in self.known]
-        if new:
-            self.known.update(self._ask(new))
-
-    def resolve(self, questions: Mapping[K, Callable[[Answers], T | More]]) -> dict[K, T | Failed]:
-        """Put each question, read what it asks for, and put it again, at most ROUNDS times.
-
-        A question that raises has a bug: that is logged, and its answer is Failed like that of a failed read.
-        """
-        settled: dict[K, T | Failed] = {}
-        open_ = dict(questions)
-        for _ in range(ROUNDS):
-            asked: list[Read] = []
-            for key, question in list(open_.items()):
-                result = self._put(key, question)
-                if isinstance(result, More):
-                    asked += result.reads
-                else:
-                    settled[key] = result
-                    del open_[key]
-            if not open_:
-                break
-            self.fetch(asked)
-        return {key: settled.get(key, Failed(f"it kept asking for {ROUNDS} rounds")) for key in questions}
-
-    def listed(self, what: str, find: Callable[[Answers], Iterable[T]]) -> list[T]:
-        """What ``find`` finds; nothing if it crashes on an answer, which must not cost the whole look."""
-        found = self._put(what, lambda answers: list(find(answers)))
-        return found if isinstance(found, list) else []
-
-    def _put(self, key: object, question: Callable[[Answers], T | More]) -> T | More | Failed:
-        try:
-            return question(self.answers)
-        except Exception as error:  # noqa: BLE001 - a plugin's bug must cost its own resource only, and be seen
-            log.error("observer_crashed", urn=key, traceback=traceback.format_exc())
-            return Failed(f"the observer crashed: {type(error).__name__}: {error}")
-
-
-def _asking(declared: Declared, clients: Clients | Ask) -> tuple[Ask, Callable[[], int]]:
-    """How to ask, and how many calls that took. Nothing is asked of an account that was not verified."""
+@contextmanager
+def _asking(declared: Declared, clients: Clients | Ask) -> Iterator[tuple[Source | Ask, Callable[[], int]]]:
+    """What answers, and how many calls that took. Nothing is asked of an account that was not verified."""
     if not isinstance(clients, Clients):
-        return clients, lambda: 0
+        yield clients, lambda: 0
+        return
     if clients.account != declared.account or clients.region != declared.region:
         raise WrongAccount(
             f"the stack is in {declared.account} {declared.region}, the clients in {clients.account} {clients.region}; "
@@ -195,7 +157,8 @@ def _asking(declared: Declared, clients: Clients | Ask) -> tuple[Ask, Callable[[
         )
     before = clients.calls
     clients.verify_account()
-    return partial(executor.run, clients=clients), lambda: clients.calls - before
+    with executor.Stream(clients, concurrency=clients.connections) as stream:
+        yield stream, lambda: clients.calls - before
 
 
 def _observed(resource: DeclaredResource, sight: Sight | None) -> ObservedResource:

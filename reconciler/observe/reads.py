@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from reconciler.model import DeclaredResource, ResourceKind, Value
+
+T = TypeVar("T")
 
 Row: TypeAlias = Mapping[str, Any]
 """One element of an AWS answer, in AWS's vocabulary."""
@@ -81,6 +83,7 @@ class Answers:
     def __init__(self, answers: Mapping[Read, Answer], *, claimed: Collection[str] = ()) -> None:
         self._answers = answers
         self._indexes: dict[tuple[Read, str], dict[Any, Row]] = {}
+        self._derived: dict[tuple[Read, Any], Any] = {}
         self.claimed = frozenset(claimed)
         self.unanswered: dict[Read, None] = {}
 
@@ -118,6 +121,20 @@ class Answers:
             index = self._indexes[listing, key] = {row[key]: row for row in answer.rows if key in row}
         row = index.get(value)
         return row if row is not None else self.one(direct)
+
+    def derived(self, read: Read, make: Callable[[tuple[Row, ...]], T]) -> T | Missing | Failed | More:
+        """What ``make``, a function with a name of its own, makes of a complete answer; made once in a look.
+
+        For what many resources look up in one listing: going through it for each of them would cost its square.
+        """
+        answer = self.get(read)
+        if not isinstance(answer, Rows):
+            return answer
+        key = (read, make)
+        if key not in self._derived:
+            self._derived[key] = make(answer.rows)
+        found: T = self._derived[key]
+        return found
 
 
 @dataclass(frozen=True, slots=True)

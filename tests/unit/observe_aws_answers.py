@@ -11,7 +11,7 @@ from typing import Any
 
 from reconciler.detect.diff import differences
 from reconciler.model import DeclaredResource, ObservedResource, Presence, Unreadable, Urn, Value
-from reconciler.observe.observe import ROUNDS
+from reconciler.observe.dialogue import ROUNDS
 from reconciler.observe.reads import Answer, Answers, Failed, Missing, More, Observer, Read, Rows, Sight
 
 ACCOUNT = "123456789012"

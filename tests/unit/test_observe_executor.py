@@ -244,7 +244,7 @@ def test_an_unknown_account_is_refused(clients: Clients, wire: Wire, reply: Repl
 def test_the_limiter_yields_to_throttling(clients: Clients, wire: Wire) -> None:
     """F01: each throttled call halves how many calls to that service may be under way at once."""
     wire.script["DescribeVpcs"] = [refusal(400, "Throttling")]
-    limiter = clients._limiter("ec2")
+    limiter = clients.limiter("ec2")
     start = limiter.allowed
     run([VPCS], clients)
     assert limiter.allowed == start // 8

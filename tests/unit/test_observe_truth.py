@@ -25,7 +25,8 @@ from reconciler.model import (
     Unreadable,
 )
 from reconciler.observe.clients import Clients
-from reconciler.observe.observe import ALARM, Dialogue, locate_pending, observe
+from reconciler.observe.dialogue import Dialogue
+from reconciler.observe.observe import ALARM, locate_pending, observe
 from reconciler.observe.reads import Answer, Answers, Failed, Missing, More, Observer, Owned, Read, Rows, Sight
 from reconciler.observe.registry import KINDS, OBSERVERS, PERMISSIONS
 from tests.unit.observe_worlds import ACCOUNT, CELL, REGION, Table, declared, failed, resource, rows, tags

@@ -8,7 +8,7 @@ from typing import Any
 from reconciler.model import DeclaredResource, ResourceKind, Value
 from reconciler.observe.aws._common import call, unreadable
 from reconciler.observe.aws.ec2 import TEMPLATES, chosen, listed, pulumi_words
-from reconciler.observe.reads import Answers, Failed, Missing, More, Read, Row, Rows, Sight
+from reconciler.observe.reads import Answers, Failed, Missing, More, Read, Row, Sight
 from reconciler.observe.tags import plain
 
 VERSIONS = call("ec2", "describe_launch_template_versions", "LaunchTemplateVersions", Versions=["$Latest", "$Default"])
@@ -30,14 +30,16 @@ def version_of(template: str, number: int) -> Read:
 
 def version(answers: Answers, template: str, number: int) -> Row | Missing | Failed | More:
     """The row of one version, from the bulk answer where it is there."""
-    bulk = answers.get(VERSIONS)
+    bulk = answers.derived(VERSIONS, _by_number)
     if isinstance(bulk, More):
         return bulk
-    if isinstance(bulk, Rows):
-        for row in bulk.rows:
-            if row.get("LaunchTemplateId") == template and row.get("VersionNumber") == number:
-                return row
+    if isinstance(bulk, dict) and (template, number) in bulk:
+        return bulk[template, number]
     return answers.one(version_of(template, number))
+
+
+def _by_number(rows: tuple[Row, ...]) -> dict[tuple[Any, Any], Row]:
+    return {(row.get("LaunchTemplateId"), row.get("VersionNumber")): row for row in rows}
 
 
 _SAME = (

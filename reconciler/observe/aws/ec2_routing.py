@@ -5,11 +5,12 @@ from __future__ import annotations
 import ipaddress
 import zlib
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from reconciler.model import DeclaredResource, ResourceKind, Value
 from reconciler.observe.aws._common import call, text
 from reconciler.observe.aws.ec2 import ROUTE_TABLES, listed
-from reconciler.observe.reads import Answers, Failed, Missing, More, Observer, Row, Rows, Sight
+from reconciler.observe.reads import Answers, Failed, Missing, More, Observer, Row, Sight
 
 _DESTINATIONS = {
     "destinationCidrBlock": "DestinationCidrBlock",
@@ -110,13 +111,16 @@ def _locate_route(declared: DeclaredResource, answers: Answers) -> str | Missing
 # --- associations ------------------------------------------------------------------------------------------
 
 
-def _associations(rows: Iterable[Row]) -> list[Row]:
-    return [
-        association
-        for row in rows
-        for association in row.get("Associations", ())
-        if association.get("AssociationState", {}).get("State", "associated") in ("associated", "associating")
-    ]
+def _associations(rows: Iterable[Row]) -> dict[tuple[str, Any], Row]:
+    """Live associations by each of the members that can name one; the first of several."""
+    found: dict[tuple[str, Any], Row] = {}
+    for row in rows:
+        for association in row.get("Associations", ()):
+            if association.get("AssociationState", {}).get("State", "associated") in ("associated", "associating"):
+                for member in ("RouteTableAssociationId", "SubnetId", "GatewayId"):
+                    if association.get(member):
+                        found.setdefault((member, association[member]), association)
+    return found
 
 
 def _association(declared: DeclaredResource, answers: Answers) -> Sight:
@@ -145,12 +149,10 @@ def _live_association(declared: DeclaredResource, answers: Answers) -> Row | Mis
         Filters=((("Name", filter_), ("Values", (target,))),),
     )
     for read in (ROUTE_TABLES.read, direct):
-        answer = answers.get(read)
-        if not isinstance(answer, Rows):
-            return answer
-        live = _associations(answer.rows)
-        by_id = (a for a in live if a.get("RouteTableAssociationId") == declared.id)
-        found = next(by_id, None) or next((a for a in live if a.get(member) == target), None)
+        live = answers.derived(read, _associations)
+        if not isinstance(live, dict):
+            return live
+        found = live.get(("RouteTableAssociationId", declared.id)) or live.get((member, target))
         if found is not None:
             return found
     # Nothing found is no proof while the table that should have it does not answer at all.

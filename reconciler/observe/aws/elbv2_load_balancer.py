@@ -61,7 +61,7 @@ def _attributes_of(arn: str) -> Read:
     )
 
 
-def _direct(target: str, **by: list[str]) -> Read:
+def direct(target: str, **by: list[str]) -> Read:
     return call(
         "elbv2", "describe_load_balancers", "LoadBalancers", absent=("LoadBalancerNotFound",), target=target, **by
     )
@@ -73,8 +73,8 @@ def _reads(declared: DeclaredResource) -> tuple[Read, ...]:
 
 def _see(declared: DeclaredResource, answers: Answers) -> Sight:
     arn = declared.id
-    direct = _direct(arn, LoadBalancerArns=[arn])
-    row = answers.find(LISTING, "LoadBalancerArn", arn, direct=direct)
+    asked = direct(arn, LoadBalancerArns=[arn])
+    row = answers.find(LISTING, "LoadBalancerArn", arn, direct=asked)
     if not isinstance(row, Mapping):
         return row
     attributes = attribute_properties(declared, answers, _attributes_of(arn), ATTRIBUTES)
@@ -124,8 +124,8 @@ def _locate(declared: DeclaredResource, answers: Answers) -> str | Missing | Fai
     name = text(declared, "name")
     if name is None:
         return Failed("the load balancer's name is not known")
-    direct = _direct(name, Names=[name])
-    row = answers.find(LISTING, "LoadBalancerName", name, direct=direct)
+    asked = direct(name, Names=[name])
+    row = answers.find(LISTING, "LoadBalancerName", name, direct=asked)
     return str(row["LoadBalancerArn"]) if isinstance(row, Mapping) else row
 
 

@@ -80,7 +80,7 @@ def _attributes_of(arn: str) -> Read:
     )
 
 
-def _direct(target: str, **by: list[str]) -> Read:
+def direct(target: str, **by: list[str]) -> Read:
     return call("elbv2", "describe_target_groups", "TargetGroups", absent=("TargetGroupNotFound",), target=target, **by)
 
 
@@ -90,8 +90,8 @@ def _reads(declared: DeclaredResource) -> tuple[Read, ...]:
 
 def _see(declared: DeclaredResource, answers: Answers) -> Sight:
     arn = declared.id
-    direct = _direct(arn, TargetGroupArns=[arn])
-    row = answers.find(LISTING, "TargetGroupArn", arn, direct=direct)
+    asked = direct(arn, TargetGroupArns=[arn])
+    row = answers.find(LISTING, "TargetGroupArn", arn, direct=asked)
     if not isinstance(row, Mapping):
         return row
     attributes = attribute_properties(declared, answers, _attributes_of(arn), ATTRIBUTES)
@@ -157,8 +157,8 @@ def _locate(declared: DeclaredResource, answers: Answers) -> str | Missing | Fai
     name = text(declared, "name")
     if name is None:
         return Failed("the target group's name is not known")
-    direct = _direct(name, Names=[name])
-    row = answers.find(LISTING, "TargetGroupName", name, direct=direct)
+    asked = direct(name, Names=[name])
+    row = answers.find(LISTING, "TargetGroupName", name, direct=asked)
     return str(row["TargetGroupArn"]) if isinstance(row, Mapping) else row
 
 

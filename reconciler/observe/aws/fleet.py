@@ -26,6 +26,7 @@ GROUP = "aws:autoscaling/group:Group"
 
 PERMISSIONS = (
     "autoscaling:DescribeAutoScalingGroups",
+    "autoscaling:DescribeAutoScalingInstances",
     "autoscaling:DescribeTags",
     "ec2:DescribeInstanceStatus",
     "ec2:DescribeInstances",
@@ -60,7 +61,10 @@ def see(declared: DeclaredResource, answers: Answers) -> Fleet | Missing | Faile
 
     members: list[Member] = []
     asked: list[More] = []
-    for inside in _inside_and_left(group, targets, answers):
+    every = _inside_and_left(group, targets, answers)
+    if isinstance(every, More):
+        return every
+    for inside in every:
         instance = INSTANCES.row(inside["InstanceId"], answers)
         outdated = _outdated(inside, instance, current, answers)
         found = _target(inside, targets, answers)
@@ -165,20 +169,43 @@ def _targets(answer: Any) -> Targets:
     return Unreadable(answer.how if isinstance(answer, Missing) else answer.reason)
 
 
-def _inside_and_left(group: Row, targets: Mapping[str, Targets], answers: Answers) -> list[Row]:
-    """The group's instances, then the instances still registered for it that no group has: ``Detached``."""
+def _inside_and_left(group: Row, targets: Mapping[str, Targets], answers: Answers) -> list[Row] | More:
+    """The group's instances, then the instances still registered for it that no group has: ``Detached``.
+
+    A listing that lacks the group of an instance is no proof that it has none, so that is asked for.
+    """
     inside = list(group.get("Instances", ()))
-    groups = answers.get(GROUPS.read)
-    rows = groups.rows if isinstance(groups, Rows) else ()
-    known = {one["InstanceId"] for row in (*rows, group) for one in row.get("Instances", ())}
+    known = {one["InstanceId"] for one in inside}
+    elsewhere = answers.derived(GROUPS.read, _members)
+    if isinstance(elsewhere, frozenset):
+        known |= elsewhere
     left: dict[str, Row] = {}
+    asked: list[More] = []
     for found in targets.values():
-        if isinstance(found, Mapping):
-            for id_, row in found.items():
-                if id_.startswith("i-") and id_ not in known:
-                    zone = row["Target"].get("AvailabilityZone", "")
-                    left[id_] = {"InstanceId": id_, "LifecycleState": "Detached", "AvailabilityZone": zone}
-    return inside + list(left.values())
+        for id_, row in found.items() if isinstance(found, Mapping) else ():
+            if not id_.startswith("i-") or id_ in known:
+                continue
+            member = answers.get(_membership(id_))
+            if isinstance(member, More):
+                asked.append(member)
+            elif not (isinstance(member, Rows) and member.rows):
+                zone = row["Target"].get("AvailabilityZone", "")
+                left[id_] = {"InstanceId": id_, "LifecycleState": "Detached", "AvailabilityZone": zone}
+    return together(*asked) if asked else inside + list(left.values())
+
+
+def _members(groups: tuple[Row, ...]) -> frozenset[str]:
+    return frozenset(one["InstanceId"] for row in groups for one in row.get("Instances", ()))
+
+
+def _membership(instance: str) -> Read:
+    return call(
+        "autoscaling",
+        "describe_auto_scaling_instances",
+        "AutoScalingInstances",
+        target=instance,
+        InstanceIds=[instance],
+    )
 
 
 def _state(instance: Row | Missing | Failed) -> str | Unreadable:

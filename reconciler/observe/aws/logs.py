@@ -12,7 +12,7 @@ LISTING = call("logs", "describe_log_groups", "logGroups")
 TAG_INDEX = tag_index("logs")
 
 
-def _by_prefix(name: str) -> Read:
+def by_prefix(name: str) -> Read:
     return call("logs", "describe_log_groups", "logGroups", target=name, logGroupNamePrefix=name)
 
 
@@ -28,10 +28,10 @@ def _find(name: str, answers: Answers) -> Row | Missing | Failed | More:
     AWS has no direct read of a log group that would fail for a missing one: a search by prefix answers 200 and
     nothing. So absence needs three agreeing answers: listing, search, and the error of its streams.
     """
-    row: Row | Missing | Failed | More = answers.find(LISTING, "logGroupName", name, direct=_by_prefix(name))
+    row: Row | Missing | Failed | More = answers.find(LISTING, "logGroupName", name, direct=by_prefix(name))
     if isinstance(row, More | Failed) or (isinstance(row, Mapping) and row["logGroupName"] == name):
         return row
-    search = answers.get(_by_prefix(name))
+    search = answers.get(by_prefix(name))
     if not isinstance(search, Rows):
         return search
     found = next((group for group in search.rows if group["logGroupName"] == name), None)

@@ -1,0 +1,9 @@
+"""The lean way to AWS and back: botocore's models, endpoints, credentials, guard and connections, without its overhead.
+
+Reading thousands of resources costs what the client does per call, not what AWS does. What is hard stays botocore's;
+building, signing and parsing of plain reads is done here, and anything out of the ordinary goes to botocore whole.
+"""
+
+from reconciler.observe.wire.wire import Wire
+
+__all__ = ["Wire"]
