@@ -12,7 +12,6 @@ import socket
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -21,11 +20,9 @@ import structlog
 
 from reconciler.act import recovery
 from reconciler.act.act import act
-from reconciler.act.engine import Engine
 from reconciler.act.tools import Tools
 from reconciler.declare import baseline
 from reconciler.declare.graph import Graph
-from reconciler.declare.source import StackSource
 from reconciler.errors import ConfigurationError
 from reconciler.looking import Looking
 from reconciler.model import (
@@ -42,6 +39,7 @@ from reconciler.model import (
 from reconciler.observe.observe import locate_pending, observe
 from reconciler.observe.reads import Failed, Observer
 from reconciler.observe.registry import OBSERVERS
+from reconciler.outside import Outside, StackEngine
 from reconciler.plan.planner import plan as make_plan
 from reconciler.ports import Journal as JournalPort
 from reconciler.ports import Progress
@@ -51,7 +49,7 @@ from reconciler.record.lease import Lease
 from reconciler.record.store import Run, Store
 from reconciler.settings import Settings
 from reconciler.verify.verify import verify
-from reconciler.wiring import GuardedWriter, ReadOnlyJournal, floors_of, pace_of, policy_of
+from reconciler.wiring import ReadOnlyJournal, floors_of, pace_of, policy_of
 
 log = structlog.get_logger(__name__)
 
@@ -68,13 +66,19 @@ class Pass:
 class Cycle:
     """One cell and everything that a pass over it needs."""
 
-    def __init__(self, settings: Settings, store: Store, observers: Mapping[str, Observer] = OBSERVERS) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        observers: Mapping[str, Observer] = OBSERVERS,
+        outside: Outside | None = None,
+    ) -> None:
         self.settings, self.store = settings, store
+        self._outside = outside or Outside(settings)
         self._cell = settings.cell
         self._actor = f"{getpass.getuser()}@{socket.gethostname()}"
         self._policy = policy_of(settings)
-        self._source = StackSource(settings)
-        self._looking = Looking(settings, store, observers, actor=self._actor)
+        self._looking = Looking(settings, store, observers, self._outside, actor=self._actor)
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -106,19 +110,20 @@ class Cycle:
 
         Raises LeaseHeld if another reconciler holds the cell, EngineLocked while somebody else's update runs.
         """
-        with self._looking.engine() as engine:
+        with self._outside.engine() as engine:
             if dry_run:
                 return self._pass(engine, ReadOnlyJournal(), progress, tenant, dry_run=True)
             seconds = self.settings.lease_seconds
-            lease = Lease.acquire(self.store, self._cell, seconds=seconds, actor=self._actor)
+            process = self._outside.process()
+            lease = Lease.acquire(self.store, self._cell, seconds=seconds, actor=self._actor, process=process)
             try:
-                with lease.kept():
+                with self._outside.keeping(lease):
                     return self._pass(engine, lease, progress, tenant, dry_run=False)
             finally:
                 lease.release()
 
     def _pass(
-        self, engine: Engine, lease: Lease | ReadOnlyJournal, progress: Progress, tenant: str | None, *, dry_run: bool
+        self, engine: StackEngine, lease: Lease | ReadOnlyJournal, progress: Progress, tenant: str | None, *, dry_run: bool
     ) -> Pass:
         run_id = self._begin("repair")
         held = journal.Journal(lease, run_id=run_id, actor=self._actor) if isinstance(lease, Lease) else lease
@@ -141,13 +146,13 @@ class Cycle:
 
     def _declared(self) -> Declared:
         kept = self.store.baseline(self._cell)
-        declared = self._source.load(baseline.from_json(kept) if kept else None)
+        declared = self._outside.declared(baseline.from_json(kept) if kept else None)
         if not declared.tampered:
             self.store.save_baseline(self._cell, declared.version, baseline.to_json(declared), actor=self._actor)
         return declared
 
     def _plan(self, scan: Scan) -> Plan:
-        now = datetime.now(UTC)
+        now = self._outside.now()
         needs = Graph(scan.declared)
         return make_plan(
             scan,
@@ -161,16 +166,16 @@ class Cycle:
         )
 
     def _recover(
-        self, engine: Engine, held: JournalPort, progress: Progress
+        self, engine: StackEngine, held: JournalPort, progress: Progress
     ) -> tuple[frozenset[Urn], tuple[Outcome, ...]]:
         """What a pass that died left behind: the engine's lock, its open operations, intents without an end."""
         removed = recovery.unlock(
             engine.lock_directory(),
             patience=self.settings.verify.timeout_seconds,
             poll=min(1.0, self.settings.verify.poll_seconds),
-            now=lambda: datetime.now(UTC),
-            clock=time.monotonic,
-            wait=time.sleep,
+            now=self._outside.now,
+            clock=self._outside.steady,
+            wait=self._outside.wait,
         )
         for lock in removed:
             log.warning("removed the engine lock of a dead process", lock=lock)
@@ -188,7 +193,7 @@ class Cycle:
 
     def _located(self, declared: Declared) -> Mapping[Urn, str | None]:
         """Where each cut-off create is: its id, None where it is proven absent; what is not known is left out."""
-        found = locate_pending(declared, self._looking.aws(declared), observers=self._looking.observers)
+        found = locate_pending(declared, self._outside.aws(declared), observers=self._looking.observers)
         located: dict[Urn, str | None] = {}
         for operation in declared.pending:
             urn, observer = operation.resource.urn, self._looking.observers.get(operation.resource.type)
@@ -202,12 +207,12 @@ class Cycle:
     def _tools(
         self,
         declared: Declared,
-        engine: Engine,
+        engine: StackEngine,
         held: JournalPort,
         progress: Progress,
         unsettled: frozenset[Urn],
     ) -> Tools:
-        aws = self._looking.aws(declared)
+        aws = self._outside.aws(declared)
 
         def look(urns: Collection[Urn]) -> tuple[Finding, ...]:
             # The state is read again: a repair gives resources new ids.
@@ -219,7 +224,7 @@ class Cycle:
 
         return Tools(
             engine=engine,
-            aws=GuardedWriter(aws),
+            aws=self._outside.writer(declared),
             journal=held,
             look=look,
             fleet=fleet,
@@ -228,14 +233,14 @@ class Cycle:
                 look=look,
                 timeout=self.settings.verify.timeout_seconds,
                 poll=self.settings.verify.poll_seconds,
-                clock=time.monotonic,
-                wait=time.sleep,
+                clock=self._outside.steady,
+                wait=self._outside.wait,
             ),
             declared=declared,
             kinds=self._looking.kinds,
             progress=progress,
-            clock=time.monotonic,
-            wait=time.sleep,
+            clock=self._outside.steady,
+            wait=self._outside.wait,
             floors=floors_of(declared, self.settings.rollout.floor_percent),
             pace=pace_of(self.settings),
             unsettled=unsettled,
@@ -257,7 +262,7 @@ class Cycle:
     # --- the record ----------------------------------------------------------------------------------------
 
     def _begin(self, kind: str) -> str:
-        run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        run_id = f"{self._outside.now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self.store.begin_run(run_id, self._cell, kind, actor=self._actor)
         return run_id
 
