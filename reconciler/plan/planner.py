@@ -185,10 +185,14 @@ def _escalated_if_flapping(repair: Repair, history: Sequence[Attempt], policy: P
         and a.urn in repair.urns
         and (mine is None or mine & set(a.finding_ids))
     ]
-    healed = sum(a.status is Status.HEALED and a.strategy == repair.strategy for a in recent)
-    failed = sum(
-        a.status in (Status.NOT_HEALED, Status.ROLLED_BACK) and bool(set(a.finding_ids) & set(repair.finding_ids))
-        for a in recent
+    # One repair of several resources is in the history once for each of them, and still was one repair.
+    healed = len({a.at for a in recent if a.status is Status.HEALED and a.strategy == repair.strategy})
+    failed = len(
+        {
+            a.at
+            for a in recent
+            if a.status in (Status.NOT_HEALED, Status.ROLLED_BACK) and set(a.finding_ids) & set(repair.finding_ids)
+        }
     )
     if failed >= policy.same_failure_limit:
         why = f"repairing it failed {failed} times within {policy.flap_window}"
@@ -223,19 +227,25 @@ def _without_what_stays_gone(
 
 
 def _ordered(repairs: Sequence[Repair], dependents: Downstream) -> list[Repair]:
-    """``after`` names the repairs of what a repair's resources need."""
+    """``after`` names the repairs of what a repair's resources need, and those that come first to the same resource.
+
+    Of two repairs of one resource the earlier goes first: a group is put right before its servers are replaced. They
+    must not wait for each other.
+    """
     active = [r for r in repairs if r.strategy != ESCALATE]
     downstream = {r.id: dependents(r.urns) for r in active}
     result = []
-    for repair in repairs:
-        own = set(repair.urns)
+    for place, repair in enumerate(repairs):
+        own, earlier = set(repair.urns), {r.id for r in repairs[:place]}
         after = tuple(
             other.id
             for other in active
-            if other.id != repair.id
-            and repair.strategy != ESCALATE
-            and own & (downstream[other.id] | set(other.urns))
-            and not (set(other.urns) & downstream[repair.id])
+            if other.id != repair.id and repair.strategy != ESCALATE
+            if (
+                other.id in earlier
+                if own & set(other.urns)
+                else own & downstream[other.id] and not (set(other.urns) & downstream[repair.id])
+            )
         )
         result.append(replace(repair, after=after))
     return result

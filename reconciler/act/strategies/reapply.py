@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from reconciler.act.oversize import give_surplus_back
 from reconciler.act.strategies.base import Strategy
 
 STRATEGY = Strategy(
     name="reapply",
     does="updates the named resources in place to what the program declares",
     operations=frozenset({"update"}),
+    prepare=give_surplus_back,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.act.oversize import give_surplus_back
 from reconciler.act.strategies.base import Strategy
 
 STRATEGY = Strategy(
@@ -16,4 +17,5 @@ STRATEGY = Strategy(
             "aws:iam/rolePolicy:RolePolicy",
         }
     ),
+    prepare=give_surplus_back,
 )
