@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.toolchain/bin:$(PATH)
 
-.PHONY: help setup lint types contracts unit integration test mutants demo clean
+.PHONY: help setup lint types contracts unit integration test simulate mutants demo clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,9 @@ integration: setup ## tests on the real engine and the sandbox
 
 test: lint types contracts ## all checks and all tests
 	$(BIN)/pytest -n auto --dist loadscope
+
+simulate: setup ## 10,000 histories of the real reconciler in a simulated world
+	$(BIN)/python -m simulator --histories 10000
 
 mutants: setup ## break each safety mechanism and see that tests notice
 	$(BIN)/python tools/mutants.py

@@ -123,7 +123,13 @@ class Cycle:
                 lease.release()
 
     def _pass(
-        self, engine: StackEngine, lease: Lease | ReadOnlyJournal, progress: Progress, tenant: str | None, *, dry_run: bool
+        self,
+        engine: StackEngine,
+        lease: Lease | ReadOnlyJournal,
+        progress: Progress,
+        tenant: str | None,
+        *,
+        dry_run: bool,
     ) -> Pass:
         run_id = self._begin("repair")
         held = journal.Journal(lease, run_id=run_id, actor=self._actor) if isinstance(lease, Lease) else lease

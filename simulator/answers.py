@@ -153,4 +153,3 @@ class Cloud:
         if thing.type == KEY:
             props.setdefault("isEnabled", True)
         return {"id": thing.id, "name": thing.urn.rsplit("::", 1)[-1], "props": props}
-

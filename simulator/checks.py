@@ -94,7 +94,9 @@ class Checks:
             return
         if operation == "set_desired_capacity" and parameters["DesiredCapacity"] > fleet.desired:
             self._grown[urn] = self.world.now
-            wrong = [s for i in intent.members if (s := fleet.servers.get(i)) is not None and s.sick_at >= intent.at - 10]
+            wrong = [
+                s for i in intent.members if (s := fleet.servers.get(i)) is not None and s.sick_at >= intent.at - 10
+            ]
             if not wrong:
                 raise Violation(f"I06: a rollout of {', '.join(intent.members)} begins, and nothing is wrong with them")
         leaves = fleet.servers.get(str(parameters.get("InstanceId")))
@@ -210,7 +212,9 @@ class Checks:
         failed = [
             i
             for i in recent
-            if i.status in ("not healed", "rolled back") and i.findings & intent.findings and set(i.urns) & set(intent.urns)
+            if i.status in ("not healed", "rolled back")
+            and i.findings & intent.findings
+            and set(i.urns) & set(intent.urns)
         ]
         healed = [
             i
@@ -249,6 +253,11 @@ class Checks:
         open_ = [n for n, i in self.intents.items() if not i.status]
         if open_ or self._concluded != self.intents.keys():
             raise Violation(f"I04: intents without an end: {open_ or sorted(self.intents.keys() - self._concluded)}")
+
+    def interrupted(self) -> int:
+        """How many intents were cut off and concluded by a later pass."""
+        self.observe_record()
+        return sum(i.status == "interrupted" for i in self.intents.values())
 
     def statuses(self) -> Sequence[tuple[str, str]]:
         return [(i.strategy, i.status) for i in self.intents.values()]

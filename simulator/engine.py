@@ -58,7 +58,7 @@ class SimEngine:
         self._start("preview")
         self._check_tenants(targets, tenants)
         steps = self._would(targets)
-        if fault := self._world.take_fault("surprise"):
+        if fault := self._world.take_fault("surprise", " ".join(self._world.program)):
             victim = next(u for u in self._world.program if u.endswith(fault.match))
             op = "replace" if victim in targets else "delete"
             steps.append(Step(victim, self._world.program[victim].type, op))

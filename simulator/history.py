@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from simulator.layout import DELETABLE, FREE, GROUP, STATEFUL, Blueprint, program
+from simulator.layout import DELETABLE, FREE, STATEFUL, Blueprint, program
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ _OPERATIONS = (
 def generate(seed: int) -> History:
     """The history of a seed."""
     lots = random.Random(seed)  # noqa: S311 - it must be repeatable
-    tenants, servers, turns = lots.choice((2, 2, 2, 3)), lots.choice((2, 3, 3, 4)), lots.randint(2, 5)
+    tenants, servers, turns = lots.choice((2, 2, 2, 3)), lots.choice((2, 3, 3, 4)), lots.choice((1, 2, 2, 3))
     cell = list(program(tenants, servers).values())
     events = tuple(sorted(_events(lots, cell, turns), key=lambda e: (e.turn, e.step)))
     return History(seed, tenants, servers, lots.randrange(4), turns, events)
@@ -168,7 +168,7 @@ def _events(lots: random.Random, cell: list[Blueprint], turns: int) -> Iterator[
     for turn in range(1, turns + 1):
         for _ in range(lots.choice((0, 1, 1, 2, 3, 4) if turn > 1 else (1, 2, 2, 3, 4))):
             yield _event(lots, cell, turn, 0, _BEFORE)
-        for _ in range(lots.choice((0, 0, 1, 1, 2, 3))):
+        for _ in range(lots.choice((0, 1, 1, 2, 3))):
             yield _event(lots, cell, turn, _step(lots), _DURING)
 
 

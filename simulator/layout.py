@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from reconciler.model import Urn
@@ -46,7 +47,7 @@ class Ref:
     urn: Urn
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Blueprint:
     """One resource of the program."""
 
@@ -56,7 +57,7 @@ class Blueprint:
     tenant: str
     inputs: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def references(self) -> frozenset[Urn]:
         return frozenset(_references(self.inputs))
 
