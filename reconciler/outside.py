@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import Protocol, Self
 
 from reconciler.act.engine import Engine
@@ -32,7 +33,9 @@ class StackEngine(Updates, StateDocument, Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None, /
+    ) -> None: ...
 
     def refreshed(self, targets: Collection[Urn]) -> Mapping[Urn, Refreshed | Unreadable]: ...
 

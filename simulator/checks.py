@@ -128,8 +128,7 @@ class Checks:
 
     def _holds_lease(self, what: str) -> Process:
         process = self.world.running
-        assert process is not None
-        if process.dry:
+        if process is None or process.dry:
             raise Violation(f"I15: {what} in a dry run")
         (token,) = self._db.execute("SELECT token FROM leases").fetchone() or (0,)
         if process.lease is None or process.lease.token != token:

@@ -1,4 +1,4 @@
-"""The simulated engine: previews and targeted updates of the state, with its lock, its open operations and its crashes."""
+"""The simulated engine: previews and targeted updates of the state, with its lock, open operations and crashes."""
 
 from __future__ import annotations
 

@@ -153,8 +153,6 @@ class Runner:
         try:
             done = self._cycle(process)
             self.turns.finish()
-        except Violation:
-            raise
         finally:
             self.world.running = None
             self.turns.abandon()
@@ -268,7 +266,8 @@ class Runner:
             raise Violation(
                 f"rest: after {QUIET_PASSES} quiet passes there is still something to repair: {_told(done)}"
             )
-        assert done is not None
+        if done is None:
+            raise Violation("rest: the last quiet pass did not end")
         self.checks.all_concluded()
         self._nothing_is_hidden(done)
 

@@ -224,7 +224,7 @@ class World:
     def deploy(self, *, image: str | None = None) -> None:
         """Somebody runs a full ``pulumi up``, perhaps with a new image."""
         if image is not None:
-            for urn, blueprint in self.program.items():
+            for blueprint in self.program.values():
                 if blueprint.type == TEMPLATE:
                     blueprint.inputs["imageId"] = image  # type: ignore[index]
                 elif blueprint.type == GROUP:

@@ -70,8 +70,9 @@ class _Call:
             return {"KeyMetadata": {"KeyState": state}}
         world.step(self.operation, write=True)
         if world.take_fault("write refused", self.operation):
-            error = {"Code": "RequestLimitExceeded", "Message": "injected"}
-            raise ClientError({"Error": error}, pascal(self.operation))
+            raise ClientError(
+                {"Error": {"Code": "RequestLimitExceeded", "Message": "injected"}}, pascal(self.operation)
+            )
         healthy = {urn: fleet.healthy for urn, fleet in world.fleets.items()}
         urn = self._owner(self._named())
         self.writer.checks.aws_writes(urn, self.operation, self.parameters)
@@ -91,8 +92,9 @@ class _Call:
     def _owner(self, id_: str) -> Urn:
         urn = self.writer.world.owner(id_)
         if urn is None:
-            error = {"Code": "ValidationError", "Message": f"{id_} does not exist"}
-            raise ClientError({"Error": error}, pascal(self.operation))
+            raise ClientError(
+                {"Error": {"Code": "ValidationError", "Message": f"{id_} does not exist"}}, pascal(self.operation)
+            )
         return urn
 
     def _effect(self, urn: Urn) -> None:
