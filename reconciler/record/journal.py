@@ -51,10 +51,13 @@ class Journal:
         self._database, self._cell = lease.database, lease.cell
 
     def ensure_held(self) -> None:
-        """Raise LeaseLost unless the lease is held, and Paused, which is one, while the whole cell is paused."""
-        self._lease.ensure_held()
+        """Raise LeaseLost unless the lease is held, and Paused, which is one, while the whole cell is paused.
+
+        The lease comes last: a process that is stopped in between must not go on to write under one that it has lost.
+        """
         with self._database.read() as connection:
             self._ensure_not_paused(connection, None)
+        self._lease.ensure_held()
 
     def intend(self, repair: Repair) -> int:
         """Write the intent; once this returns it is on the disk, and the lease was held when it got there.

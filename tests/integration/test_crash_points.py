@@ -81,7 +81,7 @@ def test_dead_in_a_rollout(whole: Cell, point: str, when: str) -> None:
     """Dead at a point of replacing a server, which the next pass finishes or undoes (C01-C04, C08, C09, C11, C13, C17,
     F24, I01, I02, I04, I07, I12)."""
     before = whole.record()
-    whole.strike("crash-application" if point in ("C08", "C09", "C11") else "terminate-instance", BRONZE)
+    whole.strike("stop-instance" if point in ("C08", "C09", "C11") else "terminate-instance", BRONZE)
     dying(point, when, "repair", "--output", "json")
     left = recovered(whole, before)
     intended = point not in ("C01", "C02", "C03") and (point, when) != ("C04", "before")
@@ -112,7 +112,7 @@ def test_dead_at_the_engine(whole: Cell, point: str, when: str) -> None:
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_dead_at_a_checkpoint(whole: Cell, tmp_path: Path, when: str) -> None:
     """Dead before or after a checkpoint is signed: the ledger verifies, and the next one can be written (C14, I12)."""
-    dying("C14", when, "ledger", "checkpoint", "--out", str(tmp_path / "one.json"))
+    dying("C14", when, "ledger", "checkpoint", str(tmp_path / "one.json"))
     with whole.cycle() as cycle:
         assert cycle.verify_ledger(None).valid
         cycle.write_checkpoint(tmp_path / "two.json")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reconciler.act.oversize import give_surplus_back
 from reconciler.act.strategies.base import Strategy
+from reconciler.act.strategies.oversize import give_surplus_back
 
 STRATEGY = Strategy(
     name="recreate",
