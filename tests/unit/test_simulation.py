@@ -1,7 +1,7 @@
 """The real cycle against a simulated cloud: histories of faults, crashes and rivals, with every invariant checked.
 
-Rows that the histories stand for: (I01-I12, I14, I15), (F01-F28, F30-F32, F34, F36-F45, F48, F49, F51, F52),
-(C01-C05, C08, C10-C13, C17). ``make simulate`` runs ten thousand of them.
+Rows that the histories stand for: (I01-I12, I14, I15), (F04-F06, F08, F09, F11-F15, F22-F24, F27, F28, F30, F36-F45,
+F48, F49, F51, F52), (C01-C05, C08, C12, C13, C17). ``make simulate`` runs ten thousand of them.
 """
 
 from __future__ import annotations
