@@ -44,7 +44,7 @@ from reconciler.plan.planner import plan as make_plan
 from reconciler.ports import Journal as JournalPort
 from reconciler.ports import Progress
 from reconciler.present.documents import outcome_document, plan_document
-from reconciler.record import audit, checkpoint, journal
+from reconciler.record import audit, checkpoint, cuts, journal, sightings
 from reconciler.record.lease import Lease
 from reconciler.record.store import Run, Store
 from reconciler.settings import Settings
@@ -148,7 +148,9 @@ class Cycle:
     def _scan(self, run_id: str, tenant: str | None) -> Scan:
         began = time.monotonic()
         declared = self._declared()
-        return self._looking.scan(run_id, declared, self._resources_of(declared, tenant), began=began)
+        scan = self._looking.scan(run_id, declared, self._resources_of(declared, tenant), began=began)
+        sightings.sight(self.store, self._cell, scan.findings, every=tenant is None)
+        return scan
 
     def _declared(self) -> Declared:
         kept = self.store.baseline(self._cell)
@@ -169,6 +171,8 @@ class Cycle:
             dependents=needs.dependents,
             users=needs.users,
             paused=self._paused(),
+            first_seen=sightings.first_seen(self.store, self._cell),
+            cut_off=cuts.cuts(self.store, self._cell) if scan.observed.strays else {},
         )
 
     def _recover(
@@ -188,6 +192,8 @@ class Cycle:
         declared = self._declared()
         unsettled: frozenset[Urn] = frozenset()
         if declared.pending:
+            creating = {o.resource.urn for o in declared.pending if o.kind == "creating"}
+            cuts.note(self.store, self._cell, creating, actor=self._actor)
             adopted = recovery.adopt(engine, self._located(declared), held.ensure_held)
             unsettled = adopted.unsettled
             if adopted.changed:
@@ -249,6 +255,7 @@ class Cycle:
             wait=self._outside.wait,
             floors=floors_of(declared, self.settings.rollout.floor_percent),
             pace=pace_of(self.settings),
+            state=engine,
             unsettled=unsettled,
         )
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from reconciler.declare.values import value
 from reconciler.detect.detect import detect
@@ -26,12 +27,13 @@ from reconciler.model import (
     Urn,
 )
 from reconciler.observe.observe import observe
+from reconciler.observe.probes import probe
 from reconciler.observe.reads import Observer
 from reconciler.outside import Outside
 from reconciler.record.store import Store
 from reconciler.settings import Settings
 from reconciler.spellings import Known, Spellings, Verdicts
-from reconciler.wiring import accepted_exceptions
+from reconciler.wiring import accepted_exceptions, probe_target
 
 
 class Looking:
@@ -46,16 +48,18 @@ class Looking:
         self.kinds = {token: observer.kind for token, observer in observers.items()}
         self._spellings = Spellings(store, self.kinds, self._refresh, actor)
 
-    def judged(self, declared: Declared, only: Collection[Urn] | None) -> Verdicts:
-        """One fresh look, and its verdicts."""
+    def judged(self, declared: Declared, only: Collection[Urn] | None, *, probing: bool = False) -> Verdicts:
+        """One fresh look, and its verdicts. ``probing``: the endpoints are asked, too, where that is configured."""
         known = self._spellings.known(declared)
-        first = self._look(declared, only, known)
+        first = self._look(declared, only, known, probing=probing)
         learnt = self._spellings.learn(declared, known, first, lambda urns: self._look(declared, urns, known))
         if learnt.spellings == known.spellings:
             return first
         return first[0], self._verdicts(declared, first[0], only, learnt)
 
-    def _look(self, declared: Declared, only: Collection[Urn] | None, known: Known) -> Verdicts:
+    def _look(
+        self, declared: Declared, only: Collection[Urn] | None, known: Known, *, probing: bool = False
+    ) -> Verdicts:
         observed = observe(
             declared,
             self._outside.aws(declared),
@@ -64,6 +68,10 @@ class Looking:
             refresh=self._refresh,
             fresh=timedelta(seconds=self._settings.fresh_seconds),
         )
+        if probing and self._settings.probe.targets:
+            wanted = partial(probe_target, self._settings)
+            asked = probe(declared, observed, wanted, only=lambda urn: only is None or urn in only)
+            observed = replace(observed, probes=asked)
         return observed, self._verdicts(declared, observed, only, known)
 
     def _verdicts(
@@ -81,7 +89,7 @@ class Looking:
 
     def scan(self, run_id: str, declared: Declared, only: Collection[Urn] | None, *, began: float) -> Scan:
         """A look with the account of what was seen. ``began`` is the monotonic second at which the pass did."""
-        observed, findings = self.judged(declared, only)
+        observed, findings = self.judged(declared, only, probing=True)
         seconds = time.monotonic() - began
         chosen = observed.resources if only is None else {u: o for u, o in observed.resources.items() if u in only}
         coverage = self._coverage(declared, replace(observed, resources=chosen), seconds)

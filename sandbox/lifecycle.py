@@ -112,6 +112,7 @@ class Sandbox:
             "STACKMEND_ROLLOUT__BAKE_SECONDS": "2",
             "STACKMEND_VERIFY__POLL_SECONDS": "1",
             "STACKMEND_VERIFY__TIMEOUT_SECONDS": "120",
+            "STACKMEND_HEALTH__HOLD_DOWN_SECONDS": "0",
             # What is made here is there at once, so what is broken right after it was made is seen broken.
             "STACKMEND_FRESH_SECONDS": "0",
             "STACKMEND_PROJECT_DIR": str(self.cell_directory),

@@ -51,6 +51,7 @@ def from_finding(finding: Finding) -> str:
             "declared": scrub(finding.declared),
             "observed": scrub(finding.observed),
             "accepted": accepted,
+            "signs": scrub(list(finding.signs)),
         }
     )
 
@@ -66,6 +67,8 @@ def to_finding(document: str) -> Finding:
             "verdict": Verdict(fields["verdict"]),
             "severity": Severity(fields["severity"]),
             "accepted": accepted and AcceptedBy(**accepted | {"expires": moment(accepted["expires"])}),
+            # Findings kept by an earlier version have none.
+            "signs": tuple(fields.get("signs", ())),
         }
     )
 

@@ -178,6 +178,7 @@ def attempts(database: Database, cell: str, since: datetime) -> tuple[Attempt, .
             outcome = documents.to_outcome(document)
             found += (
                 Attempt(Urn(urn), outcome.strategy, outcome.status, moment(at), outcome.finding_ids)
-                for urn in outcome.urns
+                # What touched no declared resource counts by its findings.
+                for urn in outcome.urns or ("",)
             )
     return tuple(found)
