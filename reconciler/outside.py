@@ -12,8 +12,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from reconciler.act.engine import Engine
-from reconciler.act.recovery import StateDocument
-from reconciler.act.tools import Updates
+from reconciler.act.tools import StateDocument, Updates
 from reconciler.declare.source import StackSource
 from reconciler.model import Declared, Refreshed, Unreadable, Urn
 from reconciler.observe.clients import Clients
