@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.toolchain/bin:$(PATH)
 
-.PHONY: help setup lint types contracts unit integration test bench mutants demo clean
+.PHONY: help setup lint types contracts unit integration test simulate bench mutants demo clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,9 @@ test: lint types contracts ## all checks and all tests
 
 bench: setup ## measure a look side by side with what else there is; BENCH="--tenants 10 --others ''" for less
 	$(BIN)/python -m bench --write $(BENCH)
+
+simulate: setup ## 10,000 histories of the real reconciler in a simulated world
+	$(BIN)/python -m simulator --histories 10000
 
 mutants: setup ## break each safety mechanism and see that tests notice
 	$(BIN)/python tools/mutants.py

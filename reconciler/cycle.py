@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -21,13 +21,11 @@ import structlog
 
 from reconciler.act import recovery
 from reconciler.act.act import act
-from reconciler.act.engine import Engine
 from reconciler.act.tools import Tools
 from reconciler.attributing import Attributing
 from reconciler.deciding import Deciding
 from reconciler.decisions import Acknowledgement, Approval
 from reconciler.declare import baseline
-from reconciler.declare.source import StackSource
 from reconciler.errors import ConfigurationError
 from reconciler.looking import Looking
 from reconciler.model import (
@@ -48,6 +46,7 @@ from reconciler.model import (
 from reconciler.observe.observe import locate_pending, observe
 from reconciler.observe.reads import Failed, Observer
 from reconciler.observe.registry import OBSERVERS
+from reconciler.outside import Outside, StackEngine
 from reconciler.plan.breaker import sees_too_little
 from reconciler.ports import Journal as JournalPort
 from reconciler.ports import Progress
@@ -57,7 +56,7 @@ from reconciler.record.lease import Lease
 from reconciler.record.store import Run, Store
 from reconciler.settings import Settings
 from reconciler.verify.verify import verify
-from reconciler.wiring import GuardedWriter, ReadOnlyJournal, floors_of, pace_of, sessions_of
+from reconciler.wiring import ReadOnlyJournal, floors_of, pace_of
 
 log = structlog.get_logger(__name__)
 
@@ -76,16 +75,22 @@ class Pass:
 class Cycle:
     """One cell and everything that a pass over it needs."""
 
-    def __init__(self, settings: Settings, store: Store, observers: Mapping[str, Observer] = OBSERVERS) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        observers: Mapping[str, Observer] = OBSERVERS,
+        outside: Outside | None = None,
+    ) -> None:
         self.settings, self.store = settings, store
+        self._outside = outside or Outside(settings)
         self._cell = settings.cell
         self._actor = f"{getpass.getuser()}@{socket.gethostname()}"
-        self._source = StackSource(settings)
-        self._looking = Looking(settings, store, observers, actor=self._actor)
-        self._attributing = Attributing(settings.attribution, self._looking.aws)
+        self._looking = Looking(settings, store, observers, self._outside, actor=self._actor)
+        self._attributing = Attributing(settings.attribution, self._outside.clients)
         self._period: datetime | None = None
         self._locks: tuple[Path | None] | None = None
-        self._deciding = Deciding(settings, store, self._looking.kinds, actor=self._actor)
+        self._deciding = Deciding(settings, store, self._looking.kinds, self._outside.now, actor=self._actor)
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -131,22 +136,26 @@ class Cycle:
         """
         scope = Scope(tenant) if tenant is not None else scope
         self._attributing.told(who or {})
-        with self._looking.engine() as engine:
+        with self._outside.engine() as engine:
             if dry_run:
                 return self._pass(engine, ReadOnlyJournal(), progress, scope, events, dry_run=True)
-            seconds = self.settings.lease_seconds
-            lease = Lease.acquire(self.store, self._cell, seconds=seconds, actor=self._actor)
+            lease = self._lease()
             try:
-                with lease.kept():
+                with self._outside.keeping(lease):
                     if new_period:
-                        self._period = datetime.now(UTC)
+                        self._period = self._outside.now()
                     return self._pass(engine, lease, progress, scope, events, dry_run=False)
             finally:
                 lease.release()
 
+    def _lease(self) -> Lease:
+        """Raises LeaseHeld."""
+        seconds, process = self.settings.lease_seconds, self._outside.process()
+        return Lease.acquire(self.store, self._cell, seconds=seconds, actor=self._actor, process=process)
+
     def _pass(
         self,
-        engine: Engine,
+        engine: StackEngine,
         lease: Lease | ReadOnlyJournal,
         progress: Progress,
         scope: Scope,
@@ -189,7 +198,7 @@ class Cycle:
 
     def _declared(self) -> Declared:
         kept = self.store.baseline(self._cell)
-        declared = self._source.load(baseline.from_json(kept) if kept else None)
+        declared = self._outside.declared(baseline.from_json(kept) if kept else None)
         if not declared.tampered:
             self.store.save_baseline(self._cell, declared.version, baseline.to_json(declared), actor=self._actor)
         return declared
@@ -198,7 +207,7 @@ class Cycle:
         return self._deciding.plan(scan, spent)
 
     def _recover(
-        self, engine: Engine, held: JournalPort, progress: Progress
+        self, engine: StackEngine, held: JournalPort, progress: Progress
     ) -> tuple[Declared | None, frozenset[Urn], tuple[Outcome, ...]]:
         """What a pass that died left behind: the engine's lock, its open operations, intents without an end.
 
@@ -211,9 +220,9 @@ class Cycle:
             *self._locks,
             patience=self.settings.verify.timeout_seconds,
             poll=min(1.0, self.settings.verify.poll_seconds),
-            now=lambda: datetime.now(UTC),
-            clock=time.monotonic,
-            wait=time.sleep,
+            now=self._outside.now,
+            clock=self._outside.steady,
+            wait=self._outside.wait,
         )
         for lock in removed:
             log.warning("removed the engine lock of a dead process", lock=lock)
@@ -233,7 +242,7 @@ class Cycle:
 
     def _located(self, declared: Declared) -> Mapping[Urn, str | None]:
         """Where each cut-off create is: its id, None where it is proven absent; what is not known is left out."""
-        found = locate_pending(declared, self._looking.aws(declared), observers=self._looking.observers)
+        found = locate_pending(declared, self._outside.aws(declared), observers=self._looking.observers)
         located: dict[Urn, str | None] = {}
         for operation in declared.pending:
             urn, observer = operation.resource.urn, self._looking.observers.get(operation.resource.type)
@@ -251,7 +260,7 @@ class Cycle:
         declared = self._declared()
         fleets = observe(
             declared,
-            self._looking.aws(declared),
+            self._outside.aws(declared),
             only={r.urn for r in declared.resources.values() if r.type == GROUP},
             observers=self._looking.observers,
         ).fleets
@@ -267,10 +276,10 @@ class Cycle:
             raise ConfigurationError(f"no fleet of cell {self._cell} has a server {instance!r}")
         tenant = declared.resources[group].tenant
         mark = Repair("mark", tenant, (group,), (), reason, members=(instance,))
-        with self._looking.engine() as engine:
-            lease = Lease.acquire(self.store, self._cell, seconds=self.settings.lease_seconds, actor=self._actor)
+        with self._outside.engine() as engine:
+            lease = self._lease()
             try:
-                with lease.kept():
+                with self._outside.keeping(lease):
                     held = journal.Journal(lease, run_id=run_id, actor=self._actor)
                     tools = self._tools(declared, engine, held, progress, frozenset())
                     (outcome,) = act(Plan(run_id, self._cell, (mark,), ()), tools)
@@ -284,13 +293,13 @@ class Cycle:
     def _tools(
         self,
         declared: Declared,
-        engine: Engine,
+        engine: StackEngine,
         held: JournalPort,
         progress: Progress,
         unsettled: frozenset[Urn],
     ) -> Tools:
-        aws = self._looking.aws(declared)
-        sessions = sessions_of(self.settings, aws)
+        aws = self._outside.aws(declared)
+        sessions = self._outside.sessions(declared)
         if sessions is not None:
             engine.acts_as(sessions.environment)
 
@@ -304,7 +313,7 @@ class Cycle:
 
         return Tools(
             engine=engine,
-            aws=GuardedWriter(aws, sessions),
+            aws=self._outside.writer(declared),
             journal=held,
             look=look,
             fleet=fleet,
@@ -313,21 +322,21 @@ class Cycle:
                 look=look,
                 timeout=self.settings.verify.timeout_seconds,
                 poll=self.settings.verify.poll_seconds,
-                clock=time.monotonic,
-                wait=time.sleep,
+                clock=self._outside.steady,
+                wait=self._outside.wait,
             ),
             declared=declared,
             kinds=self._looking.kinds,
             progress=progress,
-            clock=time.monotonic,
-            wait=time.sleep,
+            clock=self._outside.steady,
+            wait=self._outside.wait,
             floors=floors_of(declared, self.settings.rollout.floor_percent),
             pace=pace_of(self.settings),
             state=engine,
             unsettled=unsettled,
             apart=sessions is not None,
             pause=lambda tenant, why: self.store.pause(self._cell, tenant=tenant, reason=why, who="stackmend"),
-            now=lambda: datetime.now(UTC),
+            now=self._outside.now,
         )
 
     def _paused(self) -> Mapping[str | None, str]:
@@ -352,7 +361,7 @@ class Cycle:
     # --- the record ----------------------------------------------------------------------------------------
 
     def _begin(self, kind: str) -> str:
-        run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        run_id = f"{self._outside.now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self.store.begin_run(run_id, self._cell, kind, actor=self._actor)
         return run_id
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,8 +31,16 @@ JUDGING = ("declare", "observe", "detect")
 class Deciding:
     """Plans for one cell, and keeps what was decided."""
 
-    def __init__(self, settings: Settings, store: Store, kinds: Mapping[str, ResourceKind], *, actor: str) -> None:
-        self._settings, self._store, self._kinds, self._actor = settings, store, kinds, actor
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        kinds: Mapping[str, ResourceKind],
+        now: Callable[[], datetime],
+        *,
+        actor: str,
+    ) -> None:
+        self._settings, self._store, self._kinds, self._now, self._actor = settings, store, kinds, now, actor
         self._cell = settings.cell
         self.policy = policy_of(settings, kinds)
 
@@ -42,7 +50,7 @@ class Deciding:
         Raises ConfigurationError if a setting names what the cell does not have.
         """
         ensure_known(self._settings, scan.declared)
-        now = datetime.now(UTC)
+        now = self._now()
         needs = Graph(scan.declared)
         remembered = timedelta(hours=self._settings.rollout.remember_hours)
         bad_images = journal.bad_images(self._store, self._cell, now - remembered)

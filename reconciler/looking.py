@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
-from reconciler.act.engine import Engine
 from reconciler.declare.values import value
 from reconciler.detect.detect import detect
 from reconciler.detect.health import also_judged_by
@@ -29,26 +27,24 @@ from reconciler.model import (
     Urn,
     Verdict,
 )
-from reconciler.observe.clients import Clients
 from reconciler.observe.observe import observe
 from reconciler.observe.probes import probe
 from reconciler.observe.reads import Observer
+from reconciler.outside import Outside
 from reconciler.record.store import Store
 from reconciler.settings import Settings
 from reconciler.spellings import Known, Spellings, Verdicts
 from reconciler.wiring import accepted_exceptions, probe_target
 
-_GRACE_SECONDS = 10.0
-"""How long an engine that is told to stop looking may take; it has nothing in flight that could be lost."""
-
 
 class Looking:
     """Looks at one cell, as often as it is asked to."""
 
-    def __init__(self, settings: Settings, store: Store, observers: Mapping[str, Observer], *, actor: str) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: Settings, store: Store, observers: Mapping[str, Observer], outside: Outside, *, actor: str
+    ) -> None:
+        self._settings, self._outside = settings, outside
         self._exceptions = accepted_exceptions(settings)
-        self._clients: Clients | None = None
         self.looked: dict[Urn, datetime] = {}
         """When the last look that left nothing about a resource open began."""
         self.observers = observers
@@ -67,10 +63,10 @@ class Looking:
     def _look(
         self, declared: Declared, only: Collection[Urn] | None, known: Known, *, probing: bool = False
     ) -> Verdicts:
-        began = datetime.now(UTC)
+        began = self._outside.now()
         observed = observe(
             declared,
-            self.aws(declared),
+            self._outside.aws(declared),
             only=None if only is None else {*only, *also_judged_by(declared, only)},
             observers=self.observers,
             refresh=self._refresh,
@@ -93,7 +89,7 @@ class Looking:
             observed,
             self.kinds,
             exceptions=self._exceptions,
-            now=datetime.now(UTC),
+            now=self._outside.now(),
             only=only,
             spellings=known.spellings,
         )
@@ -106,24 +102,9 @@ class Looking:
         coverage = self._coverage(declared, replace(observed, resources=chosen), seconds)
         return Scan(run_id, declared.cell, declared, observed, findings, coverage)
 
-    def aws(self, declared: Declared) -> Clients:
-        """The guarded clients of the cell's account and region."""
-        place = (declared.account, declared.region)
-        if self._clients is None or (self._clients.account, self._clients.region) != place:
-            self._clients = Clients(declared.region, declared.account, connections=self._settings.concurrency)
-        return self._clients
-
-    def engine(self, *, timeout: float | None = None) -> Engine:
-        """The cell's engine. Raises EngineError if there is no CLI."""
-        config = self._settings.config_file
-        project, config = self._settings.project_dir.resolve(), config.resolve() if config else None
-        if timeout is None:
-            return Engine(project, self._settings.cell, config, os.environ)
-        return Engine(project, self._settings.cell, config, os.environ, timeout=timeout, grace=_GRACE_SECONDS)
-
     def _refresh(self, urns: Collection[Urn]) -> Mapping[Urn, Refreshed | Unreadable]:
         """``ports.Refresh``: the engine's look, in the nouns' vocabulary. The engine is only made when it is needed."""
-        with self.engine(timeout=self._settings.refresh_timeout_seconds) as engine:
+        with self._outside.engine(timeout=self._settings.refresh_timeout_seconds) as engine:
             return {urn: _in_our_words(answer) for urn, answer in engine.refreshed(urns).items()}
 
     def _coverage(self, declared: Declared, observed: Observed, seconds: float) -> Coverage:

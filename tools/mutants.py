@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "tests" / "mutants.toml"
-PARTS = ("components", "reconciler", "sandbox", "stacks", "tenancy", "tests", "tools", "docs")
+PARTS = ("components", "reconciler", "sandbox", "simulator", "stacks", "tenancy", "tests", "tools", "docs")
 FILES = ("pyproject.toml", "Pulumi.yaml", "Makefile")
 SECONDS = 120.0
 """How long the tests of one mutant may take; a mutant that hangs them is noticed as well."""

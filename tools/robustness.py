@@ -101,11 +101,15 @@ INTRODUCTION = """# Robustness
 What stackmend must survive, and the invariants that hold after every step. {covered} of {rows} rows are named by a
 test; the others say why not. `python tools/robustness.py` writes this page again.
 
-Two things look at all of it from above:
+Four things look at all of it from above:
 
 - **The fault matrix** (`tests/integration/test_fault_matrix.py`) breaks every read that a look at a cell makes, taken
   from the server's own log, in every way that AWS can answer badly. No verdict becomes FAIL, nothing counts as absent,
   nothing is planned; only what rests on the broken read becomes UNKNOWN, with the reason.
+- **The crash matrix** (`tests/integration/test_crash_points.py`) ends the process before and after each crash point on
+  the real engine, starts it again, and looks whether all is healed, nothing is there twice and the ledger verifies.
+- **The simulator** ([simulator](simulator.md), `make simulate`) lets the real cycle live through 10,000 histories of
+  faults, crashes and rivals on a virtual clock, and checks every invariant at every step.
 - **Mutants** (`make mutants`) break each safety mechanism in a copy of the tree, and a test has to notice each."""
 
 

@@ -42,6 +42,10 @@ def effective(declared: Declared, baseline: Declared | None, *, redeclared: Coll
         was = baseline.resources.get(urn)
         resources[urn] = now
         if urn in redeclared:
+            # What was created anew since has another id now, which the partial update could not know.
+            inputs = {key: renewed(item) for key, item in now.inputs.items()}
+            changes += _changes(urn, inputs, now.inputs)
+            resources[urn] = replace(now, inputs=inputs)
             continue
         if was is None:
             changes.append(ChangedDeclaration(urn, "", None, now.id))

@@ -40,8 +40,9 @@ def laddered(
 def _flapping(repair: Repair, past: Sequence[Attempt], policy: Policy, now: datetime) -> tuple[str, str] | None:
     """Flap cap, and no third try of what failed the same way twice."""
     recent = [a for a in past if a.at >= now - policy.flap_window]
-    failed = sum(a.status in FAILED and bool(set(a.finding_ids) & set(repair.finding_ids)) for a in recent)
-    healed = sum(a.status is Status.HEALED and a.strategy == repair.strategy for a in recent)
+    # One repair of several resources is in the history once for each of them, and still was one repair.
+    failed = len({a.at for a in recent if a.status in FAILED and set(a.finding_ids) & set(repair.finding_ids)})
+    healed = len({a.at for a in recent if a.status is Status.HEALED and a.strategy == repair.strategy})
     if failed >= policy.same_failure_limit:
         return f"repairing it failed {failed} times within {policy.flap_window}", "flap.same_failure_limit"
     if healed >= policy.flap_limit:

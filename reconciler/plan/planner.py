@@ -240,7 +240,11 @@ def _without_what_stays_gone(
 
 
 def _ordered(repairs: Sequence[Repair], dependents: Downstream) -> list[Repair]:
-    """``after`` names the repairs of what a repair's resources need."""
+    """``after`` names the repairs of what a repair's resources need, and those that come first to the same resource.
+
+    Of two repairs of one resource the earlier goes first: a compromised server is isolated, then a group is put right,
+    then its servers are replaced. They must not wait for each other.
+    """
     active = sorted((r for r in repairs if r.strategy != ESCALATE), key=lambda r: r.strategy != QUARANTINE)
     # An id is a digest: with many repairs it must not be made again for each pair of them.
     named = [(r.id, frozenset(r.urns), dependents(r.urns)) for r in active]
@@ -248,15 +252,13 @@ def _ordered(repairs: Sequence[Repair], dependents: Downstream) -> list[Repair]:
     place = {id_: i for i, (id_, _, _) in enumerate(named)}
     result = []
     for repair in repairs:
-        own, mine = set(repair.urns), repair.id
+        own, mine = frozenset(repair.urns), repair.id
         after = tuple(
             other
             for other, urns, needed in named
             if other != mine
             and repair.strategy != ESCALATE
-            # Of two repairs of one resource the first one goes first; each waiting for the other, neither would.
-            and (own & needed or (own & urns and place[other] < place[mine]))
-            and urns.isdisjoint(downstream[mine])
+            and (place[other] < place[mine] if own & urns else own & needed and urns.isdisjoint(downstream[mine]))
         )
         result.append(replace(repair, after=after))
     return result

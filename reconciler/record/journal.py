@@ -55,11 +55,12 @@ class Journal:
     def ensure_held(self, tenants: Collection[str] = ()) -> None:
         """Raise LeaseLost unless the lease is held, and Paused, which is one, while the whole cell is paused.
 
+        The lease comes last: a process that is stopped in between must not go on to write under one that it has lost.
         Raises TenantPaused while one of ``tenants`` is.
         """
-        self._lease.ensure_held()
         with self._database.read() as connection:
             self._ensure_not_paused(connection, tenants)
+        self._lease.ensure_held()
 
     def intend(self, repair: Repair) -> int:
         """Write the intent; once this returns it is on the disk, and the lease was held when it got there.

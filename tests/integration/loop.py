@@ -24,7 +24,7 @@ from typing import Any, Self
 import pytest
 from sqlalchemy import select
 
-from reconciler import cycle, looking
+from reconciler import outside
 from reconciler.act.process import end_session, session_members
 from reconciler.cycle import Cycle, Pass
 from reconciler.errors import EngineError
@@ -288,9 +288,8 @@ class FastForward:
     def by(cls, ahead: timedelta) -> Iterator[Self]:
         clock = cls(ahead)
         with pytest.MonkeyPatch.context() as patch:
-            for module in (cycle, looking):
-                patch.setattr(module, "time", clock)
-                patch.setattr(module, "datetime", clock)
+            patch.setattr(outside, "time", clock)
+            patch.setattr(outside, "datetime", clock)
             yield clock
 
 

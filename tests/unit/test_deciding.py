@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 
 def decider(store: Store, **tables: object) -> Deciding:
-    return Deciding(Settings(cell="dev", **tables), store, KINDS, actor="me@here")  # type: ignore[arg-type]
+    return Deciding(Settings(cell="dev", **tables), store, KINDS, lambda: datetime.now(UTC), actor="me@here")  # type: ignore[arg-type]
 
 
 def passed(store: Store, by: Deciding, of: Scan, kind: str = "plan") -> Plan:

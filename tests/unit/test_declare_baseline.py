@@ -180,3 +180,13 @@ def test_every_difference_is_either_declared_or_reported(
             assert {prop for changed, prop in reported if changed == urn(name)} == differing
         else:
             assert (urn(name), "") in reported
+
+
+def test_a_partial_update_does_not_hold_on_to_what_was_created_anew_since() -> None:
+    """What a targeted update wrote names a resource by its old id; once that one has another, the new one is meant."""
+    user = resource("b", inputs={"subnetId": "old-1"})
+    was = read(resource("a", id="old-1"), user)
+    now = read(resource("a", id="new-2"), user)
+    stands = effective(now, was, redeclared={urn("b")})
+    assert stands.resources[urn("b")].inputs == {"subnetId": "new-2"}
+    assert ChangedDeclaration(urn("b"), "subnetId", "new-2", "old-1") in stands.tampered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconciler.act.strategies.base import Strategy
+from reconciler.act.strategies.oversize import give_surplus_back
 
 STRATEGY = Strategy(
     name="recreate",
@@ -16,4 +17,5 @@ STRATEGY = Strategy(
             "aws:iam/rolePolicy:RolePolicy",
         }
     ),
+    prepare=give_surplus_back,
 )

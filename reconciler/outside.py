@@ -1,0 +1,102 @@
+"""What a cycle meets beyond its record: the stack's state and engine, AWS, and time; a simulation hands in another."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from reconciler.act.engine import Engine
+from reconciler.act.tools import StateDocument, Updates
+from reconciler.declare.source import StackSource
+from reconciler.model import Declared, Refreshed, Unreadable, Urn
+from reconciler.observe.clients import Clients
+from reconciler.observe.dialogue import Ask
+from reconciler.observe.sessions import Sessions
+from reconciler.ports import AwsWriter
+from reconciler.record.lease import Lease
+from reconciler.record.process import Process, this_process
+from reconciler.settings import Settings
+from reconciler.wiring import GuardedWriter, sessions_of
+
+_GRACE_SECONDS = 10.0
+"""How long an engine that is told to stop looking may take; it has nothing in flight that could be lost."""
+
+
+class StackEngine(Updates, StateDocument, Protocol):
+    """The engine of one stack, as a whole (``Engine``)."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None, /
+    ) -> None: ...
+
+    def refreshed(self, targets: Collection[Urn]) -> Mapping[Urn, Refreshed | Unreadable]: ...
+
+    def acts_as(self, identity: Callable[[str], Mapping[str, str]]) -> None: ...
+
+    def lock_directory(self) -> Path | None: ...
+
+
+class Outside:
+    """The real one, for the cell of ``settings``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._source = StackSource(settings)
+        self._clients: Clients | None = None
+
+    def declared(self, baseline: Declared | None) -> Declared:
+        """See ``StackSource.load``."""
+        return self._source.load(baseline)
+
+    def engine(self, *, timeout: float | None = None) -> StackEngine:
+        """The cell's engine. Raises EngineError if there is no CLI."""
+        config = self._settings.config_file
+        project, config = self._settings.project_dir.resolve(), config.resolve() if config else None
+        if timeout is None:
+            return Engine(project, self._settings.cell, config, os.environ)
+        return Engine(project, self._settings.cell, config, os.environ, timeout=timeout, grace=_GRACE_SECONDS)
+
+    def aws(self, declared: Declared) -> Clients | Ask:
+        """Who answers the reads of the cell's account and region."""
+        return self.clients(declared)
+
+    def writer(self, declared: Declared) -> AwsWriter:
+        """The same clients, for the writes that are not the engine's."""
+        return GuardedWriter(self.clients(declared), self.sessions(declared))
+
+    def sessions(self, declared: Declared) -> Sessions | None:
+        """The roles under which tenants' repairs act, if there are any."""
+        return sessions_of(self._settings, self.clients(declared))
+
+    def clients(self, declared: Declared) -> Clients:
+        """The guarded clients of the cell's account and region."""
+        place = (declared.account, declared.region)
+        if self._clients is None or (self._clients.account, self._clients.region) != place:
+            self._clients = Clients(declared.region, declared.account, connections=self._settings.concurrency)
+        return self._clients
+
+    def process(self) -> Process:
+        """Who holds the lease."""
+        return this_process()
+
+    def keeping(self, lease: Lease) -> AbstractContextManager[None]:
+        """Renews the lease while it is open."""
+        return lease.kept()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def steady(self) -> float:
+        """Monotonic seconds."""
+        return time.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(seconds)

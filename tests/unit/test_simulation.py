@@ -1,0 +1,162 @@
+"""The real cycle against a simulated cloud: histories of faults, crashes and rivals, with every invariant checked.
+
+Rows that the histories stand for: (I01-I12, I14, I15), (F04-F06, F08, F09, F11-F15, F22-F24, F27, F28, F30, F36-F45,
+F48, F49, F51, F52), (C01-C05, C08, C12, C13, C17). ``make simulate`` runs ten thousand of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+import pytest
+
+from simulator.history import Event, History, generate
+from simulator.run import shrunk, simulate, workbench
+from simulator.runner import Failed, Result
+from simulator.world import Violation
+
+
+class Run(Protocol):
+    def __call__(self, *events: Event, turns: int = 1) -> tuple[str, Mapping[str, int]]: ...
+
+
+SEEDS = range(7000, 7050)
+
+
+def test_histories_hold_every_invariant() -> None:
+    """Whatever happens in these histories, no invariant is broken, and at rest all is healed or told (I01-I15)."""
+    summary = simulate(SEEDS)
+    assert [f"seed {f.history.seed}: {f.what}" for f in summary.failures] == []
+    assert summary.counts["crashes"] > 0
+    assert summary.counts["outcome rollout: healed"] > 0
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Callable[[History], Result]]:
+    with workbench() as run:
+        yield run
+
+
+@pytest.fixture
+def run(bench: Callable[[History], Result]) -> Run:
+    """Runs these events and tells what they broke, or nothing, and the counts."""
+
+    def running(*events: Event, turns: int = 1) -> tuple[str, Mapping[str, int]]:
+        result = bench(history(*events, turns=turns))
+        return (result.failed.what if result.failed else ""), result.counts
+
+    return running
+
+
+def history(*events: Event, turns: int = 1, tenants: int = 2, servers: int = 3) -> History:
+    return History(0, tenants, servers, 0, turns, events)
+
+
+def test_a_seed_is_a_history() -> None:
+    """The same seed gives the same history, step for step."""
+    first, second = (simulate([4]).counts for _ in range(2))
+    assert generate(4) == generate(4)
+    assert first == second
+
+
+def test_drift_and_a_sick_server_of_one_group_are_both_healed(run: Run) -> None:
+    """A group that drifted and has a sick server is put right and then rolled out: neither waits for ever."""
+    what, counts = run(Event(1, 0, "drift", "acme-servers"), Event(1, 0, "stop", "acme-servers 0"))
+    assert what == ""
+    assert counts["outcome rollout: healed"] == counts["outcome reapply: healed"] == 1
+
+
+def test_a_group_that_is_too_large_gives_back_its_sick_servers(run: Run) -> None:
+    """A surplus leaves server by server, so that the group never chooses a healthy one below the floor (I02)."""
+    what, counts = run(
+        Event(1, 0, "resize", "acme-servers"),
+        Event(1, 0, "sick", "acme-servers 0"),
+        Event(1, 0, "sick", "acme-servers 1"),
+    )
+    assert what == ""
+    assert counts["outcome reapply: healed"] == 1
+
+
+@pytest.mark.parametrize("step", range(1, 120, 17))
+def test_crashes_all_along_a_rollout(run: Run, step: int) -> None:
+    """A rollout that dies at any step is finished or undone by the next pass (F24, C08, C10, C11, I02, I07)."""
+    sick = Event(1, 0, "stop", "acme-servers 0")
+    assert run(sick, Event(1, step, "crash", "done" if step % 2 else ""))[0] == ""
+
+
+@pytest.mark.parametrize("step", range(1, 60, 9))
+def test_crashes_all_along_a_recreation(run: Run, step: int) -> None:
+    """A recreation that dies at any step makes nothing twice (F24, F42, C04-C06, C12, C13, I04)."""
+    gone, dies = Event(1, 0, "delete", "acme-subnet-a"), Event(1, step, "crash", "done" if step % 2 else "")
+    assert run(gone, dies)[0] == ""
+    assert run(Event(1, 0, "engine survives"), gone, dies)[0] == ""
+
+
+@pytest.mark.parametrize("step", range(2, 130, 21))
+def test_a_reconciler_that_slept_writes_nothing_more(run: Run, step: int) -> None:
+    """One that is stopped at any step for longer than its lease finds that another has taken over (F27, F30, I05)."""
+    sick, gone = Event(1, 0, "stop", "acme-servers 0"), Event(1, 0, "delete", "blue-table")
+    assert run(sick, gone, Event(1, step, "sleep", "400"), Event(1, step + 5, "switch"))[0] == ""
+
+
+@pytest.mark.parametrize("step", range(1, 120, 23))
+def test_what_heals_itself_is_left_alone(run: Run, step: int) -> None:
+    """Whenever somebody puts it right by hand, the repair that was planned for it writes nothing (I06)."""
+    sick, drift = Event(1, 0, "stop", "acme-servers 0"), Event(1, 0, "drift", "blue-vpc")
+    assert run(sick, drift, Event(1, step, "heal"))[0] == ""
+
+
+@pytest.mark.parametrize("step", range(1, 120, 23))
+def test_a_pause_stops_at_any_step(run: Run, step: int) -> None:
+    """No write begins after a pause of the cell is recorded (I14)."""
+    sick, gone = Event(1, 0, "stop", "acme-servers 0"), Event(1, 0, "delete", "blue-table")
+    assert run(sick, gone, Event(1, step, "pause"), turns=2)[0] == ""
+
+
+@pytest.mark.parametrize("victim", ["acme-bucket", "acme-vpc", "blue-vpc"])
+def test_an_engine_that_would_do_more_is_refused(run: Run, victim: str) -> None:
+    """A preview that would replace or delete anything refuses the repair (I08, I10)."""
+    drifts = Event(1, 0, "drift", "acme-bucket"), Event(1, 0, "drift", "acme-vpc")
+    what, counts = run(*drifts, Event(1, 0, "surprise", victim, 9))
+    assert what == ""
+    assert counts["met surprise"] > 0
+
+
+def test_many_things_at_once_are_left_to_a_person(run: Run) -> None:
+    """Above the breaker's share nothing is written, however long it lasts (I03)."""
+    what, counts = run(Event(1, 0, "many at once", "acme", 8), turns=2)
+    assert what == ""
+    assert counts["writes"] == 0
+
+
+def test_a_dry_run_and_a_run_for_one_tenant_keep_to_themselves(run: Run) -> None:
+    """A dry run writes nothing, a run for one tenant nothing of another (I10, I15)."""
+    drifts = Event(1, 0, "drift", "acme-vpc"), Event(1, 0, "drift", "blue-vpc")
+    assert run(*drifts, Event(1, 0, "dry run"), Event(2, 0, "one tenant", "acme"), turns=2)[0] == ""
+
+
+def test_somebody_who_fights_is_not_fought_for_ever(run: Run) -> None:
+    """What is changed back each time is repaired a few times in the window, then handed to a person (F52, I11)."""
+    fight = Event(1, 0, "fight", "acme-table")
+    what, counts = run(fight, turns=6)
+    assert what == ""
+    assert counts["outcome escalate: escalated"] > 0
+
+
+def test_a_failure_is_made_short() -> None:
+    """Of a history that fails only what it needs to fail is left."""
+    noise = [Event(1, 0, "drift", "blue-vpc"), Event(1, 0, "resume"), Event(2, 0, "drift", "acme-vpc")]
+    bad = Event(1, 0, "breaks an invariant")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("simulator.events.happen", lambda _runner, _event: None)
+        patch.setattr("simulator.runner.ROWS", {e.kind: () for e in [*noise, bad]})
+        patch.setattr("simulator.runner.happen", _breaks)
+        short = shrunk(Failed(history(*noise, bad, turns=3), "I99: broken"))
+    assert short.history.events == (bad,)
+    assert short.history.turns == 1
+
+
+def _breaks(_runner: object, event: Event) -> None:
+    if event.kind == "breaks an invariant":
+        raise Violation("I99: broken")
