@@ -16,6 +16,7 @@ from typing import Any
 
 from reconciler.act.steps import Step
 from reconciler.model import Urn
+from reconciler.plan.strategy import OF_SERVERS
 from reconciler.record.documents import to_repair
 from reconciler.record.ledger import GENESIS, Entry
 from simulator.layout import STATEFUL
@@ -94,9 +95,8 @@ class Checks:
             return
         if operation == "set_desired_capacity" and parameters["DesiredCapacity"] > fleet.desired:
             self._grown[urn] = self.world.now
-            wrong = [
-                s for i in intent.members if (s := fleet.servers.get(i)) is not None and s.sick_at >= intent.at - 10
-            ]
+            there = [s for i in intent.members if (s := fleet.servers.get(i)) is not None]
+            wrong = [s for s in there if s.sick_at >= intent.at - 10 or s.version != fleet.version]
             if not wrong:
                 raise Violation(f"I06: a rollout of {', '.join(intent.members)} begins, and nothing is wrong with them")
         leaves = fleet.servers.get(str(parameters.get("InstanceId")))
@@ -186,10 +186,12 @@ class Checks:
 
     def _has_reason(self, intent: _Intent) -> None:
         world, since = self.world, self.world.now - STALE_SECONDS
-        if intent.strategy == "rollout":
+        if intent.strategy in OF_SERVERS:
             fleet = world.fleets[intent.urns[0]]
             servers = [fleet.servers[i] for i in intent.members if i in fleet.servers]
-            sick = len(servers) < len(intent.members) or any(s.sick_at >= since for s in servers)
+            sick = len(servers) < len(intent.members) or any(
+                s.sick_at >= since or s.version != fleet.version for s in servers
+            )
             if intent.members and not sick:
                 raise Violation(f"I06: {', '.join(intent.members)} are to be replaced, and nothing is wrong with them")
         elif not any(world.broken_at.get(u, -1e9) >= since for u in intent.urns):
@@ -219,7 +221,7 @@ class Checks:
             i
             for i in recent
             if (i.status, i.strategy) == ("healed", intent.strategy)
-            and (i.findings & intent.findings if intent.strategy == "rollout" else set(i.urns) & set(intent.urns))
+            and (i.findings & intent.findings if intent.strategy in OF_SERVERS else set(i.urns) & set(intent.urns))
         ]
         if len(healed) >= FLAPS:
             raise Violation(f"I11: {intent.strategy} of {intent.urns} after it was healed {len(healed)} times")

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.act import recovery
-from reconciler.act.fleet import spread
 from reconciler.act.strategies.refresh_image import Refresh
 from reconciler.act.strategies.rollout import Rollout
 from reconciler.act.tools import Ending
@@ -39,16 +38,13 @@ def healthy(count: int, *, room: int = 1, floor: int | None = None) -> Simulated
 @pytest.mark.parametrize("count", [3, 10, 30])
 @pytest.mark.parametrize("batch", [1, 4])
 def test_all_are_replaced_and_the_floor_holds(count: int, batch: int) -> None:
-    """Every server is another one afterwards, in even zones, and no write left fewer than all of them (I02, I07)."""
+    """Every server is another one afterwards, and no write left fewer than all of them (I02, I07)."""
     fleet = healthy(count, room=batch)
     old = set(fleet.members)
     assert refreshed(fleet, batch=batch).status is Status.HEALED
     fleet.wait(10)
     assert not old & set(fleet.members)
     assert (fleet.desired, fleet.healthy) == (count, count)
-    seen = fleet.look(fleet.group.urn)
-    assert isinstance(seen, Fleet)
-    assert spread(seen) <= 1
 
 
 def test_one_server_first() -> None:

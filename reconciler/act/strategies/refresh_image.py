@@ -37,7 +37,7 @@ class Refresh(Rollout):
             self.members = left
             done += len(batch)
             self.tell(f"{done} of {len(rest) + 1} run the new image")
-        return self.even_out()
+        return Ending(Status.HEALED)
 
     def batch(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The next servers, of one zone only and as many as there is room for, and those that remain."""

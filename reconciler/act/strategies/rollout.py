@@ -8,13 +8,12 @@ shows later has not reached all of them.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
 from reconciler.act import wellbeing
 from reconciler.act.aws_writes import AwsCallFailed, FleetWrites
-from reconciler.act.fleet import astray, by_zone, dead, find, leaving, may_leave, serving, spread, surplus
+from reconciler.act.fleet import astray, by_zone, dead, find, leaving, may_leave, serving, surplus
 from reconciler.act.strategies.base import Strategy
 from reconciler.act.tools import Ending, Tools
 from reconciler.errors import RepairRefused
@@ -50,7 +49,6 @@ class Rollout:
         healthy = {m.instance_id for m in fleet.healthy}
         self._sick = {m.instance_id for m in fleet.members} - healthy
         self.members = by_zone(fleet, repair.members)
-        self._even = max(1, spread(fleet))
         self._well: wellbeing.Wellbeing | None = None
         self._asked: set[str] = set()
         self._rejected: frozenset[str] = frozenset()
@@ -67,7 +65,7 @@ class Rollout:
             if ending.status is not Status.HEALED:
                 done = f" ({number - 1} of {total} were replaced before)" if number > 1 else ""
                 return replace(ending, reason=ending.reason + done)
-        return self.even_out()
+        return Ending(Status.HEALED)
 
     def attempt(self, instance: str) -> Ending:
         """``replace``, with a refusal of AWS as an ending."""
@@ -75,22 +73,6 @@ class Rollout:
             return self.replace(instance)
         except AwsCallFailed as error:
             return self.roll_back(str(error))
-
-    def even_out(self) -> Ending:
-        """Auto Scaling chooses where a newcomer goes, so the last ones may have left a zone with too few: some more
-        replacements set that right. What cannot be set right is told; the fleet is whole all the same."""
-        for _ in range(self.base):
-            fleet = self.see()
-            if spread(fleet) <= self._even:
-                return Ending(Status.HEALED)
-            counts = Counter(m.zone for m in fleet.healthy)
-            fullest = [m for m in fleet.healthy if counts[m.zone] == max(counts.values())]
-            newest = max(fullest, key=lambda m: m.launched.timestamp() if m.launched else 0.0)
-            self.tell(f"the zones are uneven: {newest.instance_id} moves out of {newest.zone}")
-            ending = self.attempt(newest.instance_id)
-            if ending.status is not Status.HEALED:
-                return Ending(Status.HEALED, f"all were replaced, but the zones are uneven: {ending.reason}")
-        return Ending(Status.HEALED)
 
     def preview(self) -> str:
         """What ``run`` would do, in words."""
