@@ -124,9 +124,10 @@ class Cycle:
         held = journal.Journal(lease, run_id=run_id, actor=self._actor) if isinstance(lease, Lease) else lease
         unsettled: frozenset[Urn] = frozenset()
         leftovers: tuple[Outcome, ...] = ()
+        declared: Declared | None = None
         if not dry_run and None not in self._paused():
-            unsettled, leftovers = self._recover(engine, held, progress)
-        scan = self._scan(run_id, tenant)
+            declared, unsettled, leftovers = self._recover(engine, held, progress)
+        scan = self._scan(run_id, tenant, declared)
         plan = self._plan(scan)
         tools = self._tools(scan.declared, engine, held, progress, unsettled)
         outcomes = act(plan, tools, dry_run=dry_run)
@@ -134,14 +135,16 @@ class Cycle:
         self._finish(scan, {"plan": plan_document(plan), "outcomes": done, "dry_run": dry_run})
         return Pass(scan, plan, outcomes)
 
-    def _scan(self, run_id: str, tenant: str | None) -> Scan:
+    def _scan(self, run_id: str, tenant: str | None, declared: Declared | None = None) -> Scan:
         began = time.monotonic()
-        declared = self._declared()
+        declared = declared or self._declared()
         return self._looking.scan(run_id, declared, self._resources_of(declared, tenant), began=began)
 
-    def _declared(self) -> Declared:
+    def _declared(self, *, again: bool = False) -> Declared:
+        """``again`` is for one more look at a state to which nothing is known to have been written."""
         kept = self.store.baseline(self._cell)
-        declared = self._source.load(baseline.from_json(kept) if kept else None)
+        read = self._source.again if again else self._source.load
+        declared = read(baseline.from_json(kept) if kept else None)
         if not declared.tampered:
             self.store.save_baseline(self._cell, declared.version, baseline.to_json(declared), actor=self._actor)
         return declared
@@ -162,8 +165,11 @@ class Cycle:
 
     def _recover(
         self, engine: Engine, held: JournalPort, progress: Progress
-    ) -> tuple[frozenset[Urn], tuple[Outcome, ...]]:
-        """What a pass that died left behind: the engine's lock, its open operations, intents without an end."""
+    ) -> tuple[Declared | None, frozenset[Urn], tuple[Outcome, ...]]:
+        """What a pass that died left behind: the engine's lock, its open operations, intents without an end.
+
+        Also what is declared, if nothing had to be done since it was read.
+        """
         removed = recovery.unlock(
             engine.lock_directory(),
             patience=self.settings.verify.timeout_seconds,
@@ -184,7 +190,7 @@ class Cycle:
                 declared = self._declared()
         intents = journal.open_intents(self.store, self._cell)
         leftovers = recovery.conclude_open(intents, self._tools(declared, engine, held, progress, unsettled))
-        return unsettled, leftovers
+        return None if intents else declared, unsettled, leftovers
 
     def _located(self, declared: Declared) -> Mapping[Urn, str | None]:
         """Where each cut-off create is: its id, None where it is proven absent; what is not known is left out."""
@@ -208,10 +214,15 @@ class Cycle:
         unsettled: frozenset[Urn],
     ) -> Tools:
         aws = self._looking.aws(declared)
+        changes = engine.changes
 
         def look(urns: Collection[Urn]) -> tuple[Finding, ...]:
-            # The state is read again: a repair gives resources new ids.
-            return self._looking.judged(self._declared(), urns)[1]
+            # The state is read again: a repair gives resources new ids, and somebody may have deployed.
+            nonlocal changes
+            before, changes = changes, engine.changes
+            now = self._declared(again=before == changes)
+            engine.known(self._source.recorded)
+            return self._looking.judged(now, urns)[1]
 
         def fleet(group: Urn) -> Fleet | Unreadable:
             found = observe(declared, aws, only={group}, observers=self._looking.observers).fleets.get(group)

@@ -7,14 +7,16 @@ update do more than was previewed. Secrets are never opened: the state is export
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from pulumi.automation import LocalWorkspace, Stack, StackNotFoundError
+from pulumi.automation import LocalWorkspace, OutputMap, Stack, StackNotFoundError, UpdateSummary
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError
 
 from reconciler.act.locks import lock_directory
@@ -28,6 +30,23 @@ _T = TypeVar("_T")
 
 _TENANTS = "STACKMEND_TENANTS"
 """The program's own variable for the tenants to register; only ever set for a targeted run."""
+
+
+class _Stack(Stack):
+    """Automation API's stack without what it does besides what it is asked for.
+
+    It would select the stack, which writes into the workspace although every command names the stack; and after an
+    update it would read the outputs with all secrets opened, and the history.
+    """
+
+    def __init__(self, name: str, workspace: LocalWorkspace) -> None:
+        self.name, self.workspace = name, workspace
+
+    def outputs(self) -> OutputMap:
+        return {}
+
+    def info(self, show_secrets: bool = True) -> UpdateSummary:  # noqa: ARG002 - the base class's signature
+        return UpdateSummary("update", datetime.now(UTC), "", {}, {}, "succeeded")
 
 
 class Engine(AbstractContextManager["Engine"]):
@@ -52,7 +71,10 @@ class Engine(AbstractContextManager["Engine"]):
         self._config_file = str(config_file) if config_file else None
         self._env = dict(env)
         self._command = EngineCommand(env, timeout=timeout, grace=grace)
-        self._selected: Stack | None = None
+        self._stack: _Stack | None = None
+        self._known: frozenset[Urn] | None = None
+        self.changes = 0
+        """How often this engine has written, or may have written, to the stack's state."""
         self._plans = tempfile.TemporaryDirectory(prefix="stackmend-plans-")
         self._previews = 0
 
@@ -94,6 +116,7 @@ class Engine(AbstractContextManager["Engine"]):
         A resource that fails does not stop the others: it is in ``failed``. Raises when no single resource is to blame.
         """
         account = Account()
+        self._changes()
         try:
             self._run(
                 lambda stack: stack.up(
@@ -148,8 +171,18 @@ class Engine(AbstractContextManager["Engine"]):
 
     def recorded(self, targets: Collection[Urn]) -> frozenset[Urn]:
         """Those of the targets that the state holds."""
-        resources = self.export()["deployment"].get("resources") or ()
-        return frozenset(targets) & frozenset(Urn(r["urn"]) for r in resources)
+        if self._known is None:
+            resources = self.export()["deployment"].get("resources") or ()
+            self._known = frozenset(Urn(r["urn"]) for r in resources)
+        return frozenset(targets) & self._known
+
+    def known(self, urns: Collection[Urn]) -> None:
+        """Tell what the state was just seen to hold, so that it need not be read again until this engine writes."""
+        self._known = frozenset(urns)
+
+    def _changes(self) -> None:
+        self._known = None
+        self.changes += 1
 
     def stop(self) -> None:
         """Ask a running update to end after the operations in flight; it then raises EngineStopped."""
@@ -165,6 +198,7 @@ class Engine(AbstractContextManager["Engine"]):
 
     def import_(self, document: Mapping[str, Any]) -> None:
         """Replace the stack's state by this document. The engine checks its integrity and takes the lock."""
+        self._changes()
         with tempfile.NamedTemporaryFile("w", suffix=".json", dir=self._plans.name) as file:
             json.dump(document, file)
             file.flush()
@@ -178,7 +212,9 @@ class Engine(AbstractContextManager["Engine"]):
 
     def lock_directory(self) -> Path | None:
         """Where the stack's lock files are; None if the backend is not made of files."""
-        url = self._run(lambda stack: stack.workspace.who_am_i()).url or ""
+        url = self._env.get("PULUMI_BACKEND_URL") or os.environ.get("PULUMI_BACKEND_URL")
+        if not url:
+            url = self._run(lambda stack: stack.workspace.who_am_i()).url or ""
         project = self._run(lambda stack: stack.workspace.project_settings()).name
         return lock_directory(url, project, self.cell)
 
@@ -190,12 +226,12 @@ class Engine(AbstractContextManager["Engine"]):
     ) -> _T:
         self._command.scope({_TENANTS: ",".join(sorted(tenants))} if tenants else {})
         try:
-            if self._selected is None:
+            if self._stack is None:
                 workspace = LocalWorkspace(
                     work_dir=str(self.project_dir), env_vars=self._env, pulumi_command=self._command
                 )
-                self._selected = Stack.select(self.cell, workspace)
-            return call(self._selected)
+                self._stack = _Stack(self.cell, workspace)
+            return call(self._stack)
         except StackNotFoundError as error:
             todo = f"deploy it first: pulumi up -s {self.cell}"
             raise EngineError("there is no such stack", where=self.cell, todo=todo) from error

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -52,11 +53,7 @@ class EngineCommand(PulumiCommand):
         if found is None:
             raise EngineError("the Pulumi CLI is not on the PATH", todo="run `make setup`, or install Pulumi")
         self.command = found
-        answer = subprocess.run([found, "version"], env=self._env, capture_output=True, text=True, check=False)
-        try:
-            self.version = VersionInfo.parse(answer.stdout.strip().removeprefix("v"))
-        except ValueError:
-            raise EngineError("the Pulumi CLI does not tell its version", where=found, why=answer.stderr) from None
+        self.version = _version(found, Path(found).stat().st_mtime_ns, self._env.get("PULUMI_HOME", ""))
 
     def scope(self, env: Mapping[str, str]) -> None:
         """Variables for the next runs, in place of those of the last scope."""
@@ -139,6 +136,17 @@ class EngineCommand(PulumiCommand):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@cache
+def _version(cli: str, _changed_ns: int, pulumi_home: str) -> VersionInfo:
+    """Asked once for each CLI, and again if its file has changed: a start of the CLI costs as much as a look."""
+    env = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"} | ({"PULUMI_HOME": pulumi_home} if pulumi_home else {})
+    answer = subprocess.run([cli, "version"], env=env, capture_output=True, text=True, check=False)
+    try:
+        return VersionInfo.parse(answer.stdout.strip().removeprefix("v"))
+    except ValueError:
+        raise EngineError("the Pulumi CLI does not tell its version", where=cli, why=answer.stderr) from None
 
 
 def end_session(leader: int) -> None:
