@@ -130,6 +130,8 @@ class Cycle:
         scan = self._scan(run_id, tenant, declared)
         plan = self._plan(scan)
         tools = self._tools(scan.declared, engine, held, progress, unsettled)
+        if plan.repairs:
+            engine.warm_up({r.type for r in scan.declared.resources.values()})
         outcomes = act(plan, tools, dry_run=dry_run)
         done = [outcome_document(o) for o in (*leftovers, *outcomes)]
         self._finish(scan, {"plan": plan_document(plan), "outcomes": done, "dry_run": dry_run})

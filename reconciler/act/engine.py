@@ -23,6 +23,7 @@ from reconciler.act.locks import lock_directory
 from reconciler.act.process import EngineCommand
 from reconciler.act.refreshed import RefreshAccount
 from reconciler.act.steps import Account, EnginePlan, EngineRun
+from reconciler.act.warm import WarmPrograms, executor
 from reconciler.errors import EngineError, EngineLocked, StateError
 from reconciler.model import Refreshed, Unreadable, Urn
 
@@ -72,6 +73,7 @@ class Engine(AbstractContextManager["Engine"]):
         self._env = dict(env)
         self._command = EngineCommand(env, timeout=timeout, grace=grace)
         self._stack: _Stack | None = None
+        self._warm: WarmPrograms | None = None
         self._known: frozenset[Urn] | None = None
         self.changes = 0
         """How often this engine has written, or may have written, to the stack's state."""
@@ -80,9 +82,18 @@ class Engine(AbstractContextManager["Engine"]):
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self._plans.cleanup()
+        if self._warm is not None:
+            self._warm.close()
 
     def __enter__(self) -> Self:
         return self
+
+    def warm_up(self, types: Collection[str]) -> None:
+        """Start on what a run of the program with resources of these types will need, while there is nothing to run."""
+        if self._warm is None:
+            project = self._run(lambda stack: stack.workspace.project_settings())
+            if script := executor(project, self.project_dir, self._command.environment):
+                self._warm = WarmPrograms(script, types, self.project_dir, self._command.environment)
 
     def preview(self, targets: Sequence[Urn], tenants: Collection[str] | None = None) -> EnginePlan:
         """What a targeted ``up --refresh`` of exactly these resources would do. Writes nothing, takes no lock.
@@ -107,6 +118,7 @@ class Engine(AbstractContextManager["Engine"]):
             ),
             account,
             tenants,
+            program=True,
         )
         return EnginePlan(account.steps(complete=True), saved, refresh)
 
@@ -133,6 +145,7 @@ class Engine(AbstractContextManager["Engine"]):
                 ),
                 account,
                 tenants,
+                program=True,
             )
         except EngineError as error:
             if type(error) is not EngineError or not account.failed:
@@ -222,9 +235,15 @@ class Engine(AbstractContextManager["Engine"]):
         return {"cwd": str(self.project_dir), "additional_env": self._env}
 
     def _run(
-        self, call: Callable[[Stack], _T], account: Account | None = None, tenants: Collection[str] | None = None
+        self,
+        call: Callable[[Stack], _T],
+        account: Account | None = None,
+        tenants: Collection[str] | None = None,
+        *,
+        program: bool = False,
     ) -> _T:
-        self._command.scope({_TENANTS: ",".join(sorted(tenants))} if tenants else {})
+        scope = {_TENANTS: ",".join(sorted(tenants))} if tenants else {}
+        self._command.scope(scope, self._warm.address(scope) if program and self._warm else None)
         try:
             if self._stack is None:
                 workspace = LocalWorkspace(

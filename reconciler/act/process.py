@@ -49,15 +49,21 @@ class EngineCommand(PulumiCommand):
         self._process: subprocess.Popen[str] | None = None
         self._stopping = False
         self._scope: dict[str, str] = {}
+        self._client: str | None = None
         found = shutil.which("pulumi", path=self._env.get("PATH"))
         if found is None:
             raise EngineError("the Pulumi CLI is not on the PATH", todo="run `make setup`, or install Pulumi")
         self.command = found
         self.version = _version(found, Path(found).stat().st_mtime_ns, self._env.get("PULUMI_HOME", ""))
 
-    def scope(self, env: Mapping[str, str]) -> None:
-        """Variables for the next runs, in place of those of the last scope."""
-        self._scope = dict(env)
+    def scope(self, env: Mapping[str, str], client: str | None = None) -> None:
+        """For the next runs, in place of the last scope: variables, and the address of a program that is ready."""
+        self._scope, self._client = dict(env), client
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What a run of the engine gets, but for its scope."""
+        return self._env
 
     def stop(self) -> None:
         """Ask the engine, if it runs, to end after the operations in flight. Nothing is started any more."""
@@ -81,7 +87,7 @@ class EngineCommand(PulumiCommand):
         on_error: OnOutput | None = None,
     ) -> CommandResult:
         """Run one command to its end. Raises CommandError, EngineStopped or EngineTimeout."""
-        command = [self.command, "--non-interactive", *args]
+        command = [self.command, "--non-interactive", *args, *([f"--client={self._client}"] if self._client else [])]
         env = {**self._env, **additional_env, "PULUMI_AUTOMATION_API": "true", **self._scope}
         if self._stopping:
             raise EngineStopped(f"`pulumi {args[0]}` is not started any more")
