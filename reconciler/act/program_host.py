@@ -83,7 +83,8 @@ def main(executor: str, modules: list[str]) -> None:
     for module in modules:
         # A module that cannot be imported is the program's business, if it wants it at all.
         with suppress(Exception):
-            importlib.import_module(module)
+            # Pulumi's SDKs load a module when something of it is asked for.
+            getattr(importlib.import_module(module), "__all__", None)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     # Nothing is ever written to it: it is closed when this process ends, however it does.
     alive, held = os.pipe()
