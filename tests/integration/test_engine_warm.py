@@ -56,6 +56,14 @@ def warm(world: World) -> Engine:
     return engine
 
 
+def recorded(engine: Engine) -> dict[str, Any]:
+    """The state by resource, but for when it was written and by which line of the program, and for what is sealed anew
+    each time it is written."""
+    kept = ("type", "id", "parent", "provider", "inputs", "outputs", "dependencies", "protect")
+    resources = engine.export()["deployment"]["resources"]
+    return {r["urn"]: {k: r.get(k) for k in kept} for r in resources if not r["urn"].endswith("::guarded")}
+
+
 def host(engine: Engine) -> int:
     """The session in which programs wait and run."""
     assert engine._warm is not None
@@ -71,8 +79,8 @@ def test_a_repair_is_the_same(world: World, commands: list[list[str]]) -> None:
     (world.project / "helper.py").write_text("")
     world.change("acme-base", colour="red")
     targets = [world.urn("acme-base")]
-    before = world.declared()
     with warm(world) as engine:
+        before = recorded(engine)
         plan = engine.preview(targets)
         assert [(s.op, s.changed) for s in plan.writes] == [("update", ("colour",))]
         assert engine.up(targets, plan).failed == {}
@@ -80,8 +88,8 @@ def test_a_repair_is_the_same(world: World, commands: list[list[str]]) -> None:
         program.write_text("raise SystemExit(7)")
         with pytest.raises(EngineError, match="exit code: 7"):
             engine.preview(targets)
+        assert recorded(engine) == before
     assert world.live()["acme-base"]["colour"] == "blue"
-    assert world.declared() == before
     runs = [c for c in commands if "preview" in c or "up" in c]
     assert len(runs) == 4
     assert all(any(word.startswith("--client=") for word in run) for run in runs)
@@ -108,7 +116,9 @@ def test_a_program_that_fails_says_the_same(world: World, program: str) -> None:
             engine.preview([world.urn("acme-base")])
         words.append(failed.value.why.splitlines())
     ordinary, ours = words
-    assert [line for line in ordinary if line not in ours] == []
+    # Where the executor lies is told in two ways, for one of them looks through links.
+    assert [line for line in ordinary if line not in ours and "pulumi-language-python-exec" not in line] == []
+    assert len(ours) <= len(ordinary) + 2
 
 
 def test_the_tenants_are_those_of_the_run(world: World) -> None:
