@@ -145,7 +145,7 @@ def healed(sandbox: Sandbox, fault: str, tenants: Collection[str]) -> Healing:
     cycle.watch = watch = Watch()
     proven: list[float] = []
 
-    def progress(_: Repair, message: str) -> None:
+    def progress(repair: Repair, message: str) -> None:  # noqa: ARG001 - the protocol's names
         if message.startswith(tuple(s.value for s in Status)):
             proven.append(time.monotonic())
 

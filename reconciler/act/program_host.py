@@ -42,7 +42,7 @@ ENDING_SECONDS = 10.0
 SIZES = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
-class Runtime(LanguageRuntimeServicer):  # type: ignore[misc]
+class Runtime(LanguageRuntimeServicer):
     """The language runtime of one run. The program runs on the main thread, as it would by itself."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import structlog
-from pulumi.automation import ProjectSettings
+from pulumi.automation import ProjectRuntimeInfo, ProjectSettings
 
 _HOST = Path(__file__).with_name("program_host.py")
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
@@ -94,7 +94,8 @@ def executor(project: ProjectSettings, project_dir: Path, env: Mapping[str, str]
     process cannot safely be forked.
     """
     runtime = project.runtime
-    name, options = (runtime, {}) if isinstance(runtime, str) else (runtime.name, dict(runtime.options or {}))
+    name = runtime.name if isinstance(runtime, ProjectRuntimeInfo) else runtime
+    options = dict(runtime.options or {}) if isinstance(runtime, ProjectRuntimeInfo) else {}
     own = Path(sys.prefix)
     python = shutil.which(env.get("PULUMI_PYTHON_CMD") or "python3", path=env.get("PATH"))
     virtualenv = options.pop("virtualenv", None)

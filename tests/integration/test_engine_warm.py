@@ -8,7 +8,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def world(deployed: World, tmp_path: Path) -> World:
 
 
 @pytest.fixture
-def commands(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[str]]]:
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """All command lines of the engine, as they are run."""
     seen: list[list[str]] = []
     popen = subprocess.Popen
@@ -111,8 +111,9 @@ def test_a_program_that_fails_says_the_same(world: World, program: str) -> None:
     """Whatever is wrong with the program, its words reach the user as they do when the engine starts it itself."""
     (world.project / "__main__.py").write_text(program)
     words = []
-    for start in (world.engine, lambda: warm(world)):
-        with start() as engine, pytest.raises(EngineError) as failed:
+    starts: tuple[Callable[[World], Engine], ...] = (World.engine, warm)
+    for start in starts:
+        with start(world) as engine, pytest.raises(EngineError) as failed:
             engine.preview([world.urn("acme-base")])
         words.append(failed.value.why.splitlines())
     ordinary, ours = words

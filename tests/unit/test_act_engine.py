@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,7 +50,7 @@ class Cli:
 
 
 @pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     monkeypatch.chdir(tmp_path)
     return Cli(tmp_path)
 
@@ -121,8 +121,8 @@ def test_only_what_runs_here_gets_a_head_start(
     for name in ("python3", "pulumi-language-python-exec"):
         (tmp_path / "venv" / "bin" / name).write_text("")
         (tmp_path / "venv" / "bin" / name).chmod(0o755)
-    monkeypatch.setattr(warm.sys, "prefix", str(tmp_path / "venv"))
-    monkeypatch.setattr(warm.sys, "platform", "linux")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    monkeypatch.setattr(sys, "platform", "linux")
     project = ProjectSettings("tests", runtime)
     script = warm.executor(project, tmp_path, {"PATH": str(tmp_path / "venv" / "bin")})
     assert (script is not None) is usable
