@@ -51,7 +51,7 @@ DECLARATIVE = (
     "drop-log-retention",
     "weaken-health-check",
 )
-ROLLOUT = "deregister-target"
+ROLLOUT = "terminate-instance"
 TOGETHER = "mute-alarm"
 MANY = 10
 RESULTS = REPOSITORY / "bench" / "results" / "heal.json"
