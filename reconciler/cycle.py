@@ -82,6 +82,7 @@ class Cycle:
         return cls(settings, Store.open(settings.store_url, key=settings.checkpoint_key))
 
     def close(self) -> None:
+        self._looking.close()
         self.store.close()
 
     # --- the stages, in order ------------------------------------------------------------------------------
@@ -127,11 +128,11 @@ class Cycle:
         declared: Declared | None = None
         if not dry_run and None not in self._paused():
             declared, unsettled, leftovers = self._recover(engine, held, progress)
+        declared = declared or self._declared()
+        engine.warm_up({r.type for r in declared.resources.values()})
         scan = self._scan(run_id, tenant, declared)
         plan = self._plan(scan)
         tools = self._tools(scan.declared, engine, held, progress, unsettled)
-        if plan.repairs:
-            engine.warm_up({r.type for r in scan.declared.resources.values()})
         outcomes = act(plan, tools, dry_run=dry_run)
         done = [outcome_document(o) for o in (*leftovers, *outcomes)]
         self._finish(scan, {"plan": plan_document(plan), "outcomes": done, "dry_run": dry_run})

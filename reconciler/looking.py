@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from reconciler.act.engine import Engine
+from reconciler.act.warm import WarmPrograms
 from reconciler.declare.values import value
 from reconciler.detect.detect import detect
 from reconciler.detect.health import also_judged_by
@@ -46,9 +47,13 @@ class Looking:
         self._settings = settings
         self._exceptions = accepted_exceptions(settings)
         self._clients: Clients | None = None
+        self._programs = WarmPrograms()
         self.observers = observers
         self.kinds = {token: observer.kind for token, observer in observers.items()}
         self._spellings = Spellings(store, self.kinds, self._refresh, actor)
+
+    def close(self) -> None:
+        self._programs.close()
 
     def judged(self, declared: Declared, only: Collection[Urn] | None) -> Verdicts:
         """One fresh look, and its verdicts."""
@@ -103,7 +108,7 @@ class Looking:
         config = self._settings.config_file
         project, config = self._settings.project_dir.resolve(), config.resolve() if config else None
         if timeout is None:
-            return Engine(project, self._settings.cell, config, os.environ)
+            return Engine(project, self._settings.cell, config, os.environ, programs=self._programs)
         return Engine(project, self._settings.cell, config, os.environ, timeout=timeout, grace=_GRACE_SECONDS)
 
     def _refresh(self, urns: Collection[Urn]) -> Mapping[Urn, Refreshed | Unreadable]:

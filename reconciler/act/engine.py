@@ -55,7 +55,7 @@ class Engine(AbstractContextManager["Engine"]):
 
     Raises EngineError everywhere, with the engine's diagnostics in ``why``; EngineLocked if another update holds the
     stack's lock; EngineStopped after ``stop``; EngineTimeout after ``timeout`` seconds. Use it as a context manager:
-    leaving it removes the saved plans.
+    leaving it removes the saved plans. ``programs`` outlive it if they are given.
     """
 
     def __init__(
@@ -67,13 +67,14 @@ class Engine(AbstractContextManager["Engine"]):
         *,
         timeout: float = 1800.0,
         grace: float = 120.0,
+        programs: WarmPrograms | None = None,
     ) -> None:
         self.project_dir, self.cell = project_dir, cell
         self._config_file = str(config_file) if config_file else None
         self._env = dict(env)
         self._command = EngineCommand(env, timeout=timeout, grace=grace)
         self._stack: _Stack | None = None
-        self._warm: WarmPrograms | None = None
+        self._own_programs, self._programs = programs is None, programs or WarmPrograms()
         self._known: frozenset[Urn] | None = None
         self.changes = 0
         """How often this engine has written, or may have written, to the stack's state."""
@@ -82,18 +83,17 @@ class Engine(AbstractContextManager["Engine"]):
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self._plans.cleanup()
-        if self._warm is not None:
-            self._warm.close()
+        if self._own_programs:
+            self._programs.close()
 
     def __enter__(self) -> Self:
         return self
 
     def warm_up(self, types: Collection[str]) -> None:
         """Start on what a run of the program with resources of these types will need, while there is nothing to run."""
-        if self._warm is None:
-            project = self._run(lambda stack: stack.workspace.project_settings())
-            if script := executor(project, self.project_dir, self._command.environment):
-                self._warm = WarmPrograms(script, types, self.project_dir, self._command.environment)
+        project = self._run(lambda stack: stack.workspace.project_settings())
+        if script := executor(project, self.project_dir, self._command.environment):
+            self._programs.begin(script, types, self.project_dir, self._command.environment)
 
     def preview(self, targets: Sequence[Urn], tenants: Collection[str] | None = None) -> EnginePlan:
         """What a targeted ``up --refresh`` of exactly these resources would do. Writes nothing, takes no lock.
@@ -243,7 +243,7 @@ class Engine(AbstractContextManager["Engine"]):
         program: bool = False,
     ) -> _T:
         scope = {_TENANTS: ",".join(sorted(tenants))} if tenants else {}
-        self._command.scope(scope, self._warm.address(scope) if program and self._warm else None)
+        self._command.scope(scope, self._programs.address(scope) if program else None)
         try:
             if self._stack is None:
                 workspace = LocalWorkspace(

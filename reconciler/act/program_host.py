@@ -10,8 +10,9 @@ sees what another one left in memory, and the project's own modules are read fro
 
 The child runs ``EXECUTOR``, the script with which the engine's own language host runs programs
 (``pulumi-language-python-exec``), so that everything about a program is as always: its paths, its arguments and the
-words of its failures. Until the run begins a child ends with its parent, and the parent with the reconciler; from then
-on it ends with the engine that asked for the run, as the language host does, also if the reconciler dies meanwhile.
+words of its failures. Until its run begins a child ends with its parent or with the next run, and the parent with the
+reconciler. From then on it ends with the engine that asked for the run, as the language host does, also if the
+reconciler dies meanwhile.
 
 Imports nothing of this package: what the program finds in memory is its own.
 """
@@ -86,15 +87,20 @@ def main(executor: str, modules: list[str]) -> None:
             # Pulumi's SDKs load a module when something of it is asked for.
             getattr(importlib.import_module(module), "__all__", None)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    # Nothing is ever written to it: it is closed when this process ends, however it does.
-    alive, held = os.pipe()
+    held: int | None = None
     for line in sys.stdin:
+        if held is not None:
+            os.close(held)
+        # Nothing is ever written to it. It is closed when this process ends, however it does, and at the next run: a
+        # child that its engine never called upon goes then.
+        alive, held = os.pipe()
         if os.fork() == 0:
             os.close(held)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.environ.update(json.loads(line))
             serve(executor, alive)
             return
+        os.close(alive)
 
 
 def serve(executor: str, alive: int) -> None:

@@ -1,7 +1,7 @@
 """A head start for the program: its libraries are imported while the cell is still being looked at.
 
 Half of a run of the engine is the start of the program's Python and the import of its libraries. ``program_host.py``
-does that beforehand, once for all runs of a pass, and the engine is given its address. Whatever is not quite as
+does that beforehand, once for all runs of this process, and the engine is given its address. Whatever is not quite as
 expected, the engine starts the program in its own way, as it would without any of this.
 """
 
@@ -14,6 +14,7 @@ import selectors
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -31,13 +32,27 @@ log = structlog.get_logger(__name__)
 
 
 class WarmPrograms:
-    """Runs of the program that have begun already. ``types`` are the resource types whose libraries it will want."""
+    """Runs of the program that have begun already, for as many engine runs as want one."""
 
-    def __init__(self, executor: str, types: Collection[str], project_dir: Path, env: Mapping[str, str]) -> None:
+    def __init__(self) -> None:
         self._buffer = b""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._what: tuple[object, ...] = ()
+
+    def begin(self, executor: str, types: Collection[str], project_dir: Path, env: Mapping[str, str]) -> None:
+        """Import what a program with resources of these types will want, unless that is done already.
+
+        It is done anew after packages were installed or removed: what is in memory must be what is on the disk.
+        """
+        modules = libraries(types)
+        what = (executor, modules, project_dir, dict(env), Path(sysconfig.get_path("purelib")).stat().st_mtime_ns)
+        if self._process is not None and self._process.poll() is None and what == self._what:
+            return
+        self.close()
+        self._what = what
         # A session of its own: neither the terminal's Ctrl-C nor the end of an engine concerns it.
-        self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
-            [sys.executable, "-P", str(_HOST), executor, *libraries(types)],
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(_HOST), executor, *modules],
             cwd=project_dir,
             env=dict(env),
             stdin=subprocess.PIPE,
@@ -62,7 +77,7 @@ class WarmPrograms:
 
     def close(self) -> None:
         """End whatever waits. A run that has begun is the engine's and goes on."""
-        process, self._process = self._process, None
+        process, self._process, self._buffer = self._process, None, b""
         if process is None:
             return
         process.kill()

@@ -16,6 +16,7 @@ import pytest
 
 from reconciler.act.engine import Engine
 from reconciler.act.process import session_members
+from reconciler.act.warm import WarmPrograms
 from reconciler.errors import EngineError
 from tests.integration.engine_world import PROGRAM, World
 
@@ -66,9 +67,8 @@ def recorded(engine: Engine) -> dict[str, Any]:
 
 def host(engine: Engine) -> int:
     """The session in which programs wait and run."""
-    assert engine._warm is not None
-    assert engine._warm._process is not None
-    return engine._warm._process.pid
+    assert engine._programs._process is not None
+    return engine._programs._process.pid
 
 
 def test_a_repair_is_the_same(world: World, commands: list[list[str]]) -> None:
@@ -136,12 +136,43 @@ def test_the_tenants_are_those_of_the_run(world: World) -> None:
     assert [json.loads(line) for line in told.read_text().splitlines()] == ["acme", None]
 
 
+def test_one_host_for_all_engines(world: World) -> None:
+    """What is imported serves the engines of all passes, until something else is wanted or it has died."""
+    programs = WarmPrograms()
+    sessions = []
+    try:
+        for types in (TYPES, TYPES, ("aws:ec2/vpc:Vpc",)):
+            with world.engine(programs=programs) as engine:
+                engine.warm_up(types)
+                sessions.append(host(engine))
+        os.kill(sessions[-1], signal.SIGKILL)
+        until_gone(sessions[-1])
+        with world.engine(programs=programs) as engine:
+            engine.warm_up(types)
+            assert programs.address({}) is not None
+            sessions.append(host(engine))
+    finally:
+        programs.close()
+    assert sessions[0] == sessions[1]
+    assert len(set(sessions)) == 3
+    for session in sessions:
+        until_gone(session)
+
+
+def test_what_is_not_called_upon_does_not_pile_up(world: World) -> None:
+    """A run that the engine gave up before it began leaves its process behind only until the next one."""
+    with warm(world) as engine:
+        for _ in range(5):
+            assert engine._programs.address({}) is not None
+        while len(waiting := session_members(host(engine))) > 2:
+            wait_for(next(pid for pid in sorted(waiting) if pid != host(engine)))
+
+
 def test_nothing_is_left(world: World) -> None:
     """What waits ends with the engine; a host that died is done without."""
     with warm(world) as engine:
         session = host(engine)
-        assert engine._warm is not None
-        assert engine._warm.address({}) is not None
+        assert engine._programs.address({}) is not None
         assert len(session_members(session)) == 2
         os.kill(session, signal.SIGKILL)
         assert engine.preview([world.urn("acme-base")]).writes == ()
@@ -154,8 +185,8 @@ def test_killed_while_it_waits(world: World) -> None:
         "import sys, time; from pathlib import Path; from reconciler.act.engine import Engine\n"
         "engine = Engine(Path(sys.argv[1]), 'dev', None, {})\n"
         "engine.warm_up(['test:index:Thing'])\n"
-        "engine._warm.address({})\n"
-        "print(engine._warm._process.pid, flush=True)\n"
+        "engine._programs.address({})\n"
+        "print(engine._programs._process.pid, flush=True)\n"
         "time.sleep(600)\n"
     )
     command = [sys.executable, "-c", script, str(world.project)]
@@ -173,7 +204,7 @@ def test_another_interpreter_is_the_engines_own_business(world: World) -> None:
         "name: tests\nruntime:\n  name: python\n  options:\n    virtualenv: elsewhere\n"
     )
     with warm(world) as engine:
-        assert engine._warm is None
+        assert engine._programs.address({}) is None
 
 
 def until_gone(session: int) -> None:
