@@ -121,9 +121,9 @@ class TimedCycle(Cycle):
         self.watch.seconds["detected"] = time.monotonic()
         return scan
 
-    def _plan(self, scan: Scan) -> Plan:
+    def _plan(self, *args: Any, **kwargs: Any) -> Plan:
         with self.watch.over("plan"):
-            return super()._plan(scan)
+            return super()._plan(*args, **kwargs)
 
     def _tools(self, *args: Any, **kwargs: Any) -> Tools:
         tools = super()._tools(*args, **kwargs)

@@ -18,11 +18,12 @@ import structlog
 import typer
 
 from reconciler import log
-from reconciler.cycle import Cycle
+from reconciler.cycle import Cycle, Pass
 from reconciler.errors import ConfigurationError, StackmendError
 from reconciler.explain import explain as why
 from reconciler.model import Repair, Status
 from reconciler.present import documents, history, tables
+from reconciler.reacting import Reacting
 from reconciler.service import Service
 from reconciler.settings import load
 
@@ -135,22 +136,18 @@ def run(
     cell: CellOption = None,
     passes: Annotated[int | None, typer.Option("--passes", min=1, help="end after so many passes")] = None,
 ) -> None:
-    """Repair again and again, until stopped by SIGTERM or Ctrl-C."""
+    """Repair again and again, and when events say so, until stopped by SIGTERM or Ctrl-C."""
     seconds = _seconds(every) if every else None
     with _cycle(cell) as cycle:
-        logger = structlog.get_logger("stackmend")
-
-        def tick() -> None:
-            done = cycle.repair(progress=_log_progress)
-            logger.info(
-                "pass",
-                run_id=done.plan.run_id,
-                failing=len(done.scan.failing),
-                repaired=sum(o.status is Status.HEALED for o in done.outcomes),
-                deferred=len(done.plan.deferrals),
-            )
-
-        Service(tick, seconds or cycle.settings.interval_seconds).run(passes=passes)
+        seconds = seconds or cycle.settings.interval_seconds
+        if not cycle.settings.events.queue_url:
+            Service(lambda: _log_pass(cycle.repair(progress=_log_progress)), seconds).run(passes=passes)
+            return
+        reacting = Reacting.open(cycle, _log_progress, told=_log_pass)
+        try:
+            Service(reacting.tick, seconds, reacting).run(passes=passes)
+        finally:
+            reacting.stop()
 
 
 @app.command("history")
@@ -240,3 +237,15 @@ def _seconds(text: str) -> float:
 
 def _log_progress(repair: Repair, message: str) -> None:
     structlog.get_logger("stackmend").info(message, repair=repair.id, strategy=repair.strategy, tenant=repair.tenant)
+
+
+def _log_pass(done: Pass) -> None:
+    structlog.get_logger("stackmend").info(
+        "pass",
+        run_id=done.plan.run_id,
+        failing=len(done.scan.failing),
+        repaired=sum(o.status is Status.HEALED for o in done.outcomes),
+        deferred=len(done.plan.deferrals),
+    )
+    for urn, who in {f.urn: f.attribution for f in done.scan.failing if f.attribution}.items():
+        structlog.get_logger("stackmend").info("last changed", urn=urn, who=str(who))

@@ -10,7 +10,7 @@ import getpass
 import secrets
 import socket
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -23,18 +23,23 @@ from reconciler.act import recovery
 from reconciler.act.act import act
 from reconciler.act.engine import Engine
 from reconciler.act.tools import Tools
+from reconciler.attributing import Attributing
 from reconciler.declare import baseline
 from reconciler.declare.graph import Graph
 from reconciler.declare.source import StackSource
 from reconciler.errors import ConfigurationError
 from reconciler.looking import Looking
 from reconciler.model import (
+    WHOLE,
+    Attribution,
     Declared,
     Finding,
     Fleet,
     Outcome,
     Plan,
+    Repair,
     Scan,
+    Scope,
     Unreadable,
     Urn,
     Verdict,
@@ -42,11 +47,12 @@ from reconciler.model import (
 from reconciler.observe.observe import locate_pending, observe
 from reconciler.observe.reads import Failed, Observer
 from reconciler.observe.registry import OBSERVERS
+from reconciler.plan.breaker import sees_too_little
 from reconciler.plan.planner import plan as make_plan
 from reconciler.ports import Journal as JournalPort
 from reconciler.ports import Progress
 from reconciler.present.documents import outcome_document, plan_document
-from reconciler.record import audit, checkpoint, journal
+from reconciler.record import audit, checkpoint, cuts, journal, sightings
 from reconciler.record.lease import Lease
 from reconciler.record.store import Run, Store
 from reconciler.settings import Settings
@@ -75,6 +81,9 @@ class Cycle:
         self._policy = policy_of(settings)
         self._source = StackSource(settings)
         self._looking = Looking(settings, store, observers, actor=self._actor)
+        self._attributing = Attributing(settings.attribution, self._looking.aws)
+        self._period: datetime | None = None
+        self._locks: tuple[Path | None] | None = None
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -90,36 +99,59 @@ class Cycle:
     def scan(self, *, tenant: str | None = None) -> Scan:
         """Look at the whole cell, or at one tenant of it, and record what was found."""
         run_id = self._begin("scan")
-        scan = self._scan(run_id, tenant)
+        scan = self._attributing.named(self._scan(run_id, Scope(tenant)))
         self._finish(scan, {})
         return scan
 
     def plan(self, *, tenant: str | None = None) -> Plan:
         """What a repair would do now."""
         run_id = self._begin("plan")
-        scan = self._scan(run_id, tenant)
+        scan = self._scan(run_id, Scope(tenant))
         plan = self._plan(scan)
-        self._finish(scan, {"plan": plan_document(plan)})
+        self._finish(self._attributing.named(scan), {"plan": plan_document(plan)})
         return plan
 
-    def repair(self, *, progress: Progress, tenant: str | None = None, dry_run: bool = False) -> Pass:
+    def repair(
+        self,
+        *,
+        progress: Progress,
+        tenant: str | None = None,
+        dry_run: bool = False,
+        scope: Scope = WHOLE,
+        who: Mapping[Urn, Attribution] | None = None,
+        new_period: bool = False,
+        events: Collection[str] = (),
+    ) -> Pass:
         """One whole pass. A dry run goes as far as the engine's preview.
 
+        ``events`` led to it, and told ``who`` changed what. Passes of one period share the budgets of one pass: the
+        service's passes by the clock each begin a new one, those for events in between do not.
         Raises LeaseHeld if another reconciler holds the cell, EngineLocked while somebody else's update runs.
         """
+        scope = Scope(tenant) if tenant is not None else scope
+        self._attributing.told(who or {})
         with self._looking.engine() as engine:
             if dry_run:
-                return self._pass(engine, ReadOnlyJournal(), progress, tenant, dry_run=True)
+                return self._pass(engine, ReadOnlyJournal(), progress, scope, events, dry_run=True)
             seconds = self.settings.lease_seconds
             lease = Lease.acquire(self.store, self._cell, seconds=seconds, actor=self._actor)
             try:
                 with lease.kept():
-                    return self._pass(engine, lease, progress, tenant, dry_run=False)
+                    if new_period:
+                        self._period = datetime.now(UTC)
+                    return self._pass(engine, lease, progress, scope, events, dry_run=False)
             finally:
                 lease.release()
 
     def _pass(
-        self, engine: Engine, lease: Lease | ReadOnlyJournal, progress: Progress, tenant: str | None, *, dry_run: bool
+        self,
+        engine: Engine,
+        lease: Lease | ReadOnlyJournal,
+        progress: Progress,
+        scope: Scope,
+        events: Collection[str],
+        *,
+        dry_run: bool,
     ) -> Pass:
         run_id = self._begin("repair")
         held = journal.Journal(lease, run_id=run_id, actor=self._actor) if isinstance(lease, Lease) else lease
@@ -130,18 +162,29 @@ class Cycle:
             declared, unsettled, leftovers = self._recover(engine, held, progress)
         declared = declared or self._declared()
         engine.warm_up({r.type for r in declared.resources.values()})
-        scan = self._scan(run_id, tenant, declared)
-        plan = self._plan(scan)
+        spent = journal.intended(self.store, self._cell, self._period) if self._period else ()
+        scan = self._scan(run_id, scope, declared)
+        touched = {urn for repair in spent for urn in repair.urns}
+        if scope.urns is not None and (why := sees_too_little(scan, scope.urns, touched, self._policy)):
+            log.warning("looking at everything before anything is repaired", run_id=run_id, why=why)
+            scan = self._scan(run_id, WHOLE)
+        if self._period is not None:
+            log.info("verdicts", run_id=run_id, failing=len(scan.failing), events=len(events))
+        plan = self._plan(scan, spent)
         tools = self._tools(scan.declared, engine, held, progress, unsettled)
         outcomes = act(plan, tools, dry_run=dry_run)
         done = [outcome_document(o) for o in (*leftovers, *outcomes)]
-        self._finish(scan, {"plan": plan_document(plan), "outcomes": done, "dry_run": dry_run})
+        scan = self._attributing.named(scan)
+        more = {"events": list(events)[:100]} if events else {}
+        self._finish(scan, {"plan": plan_document(plan), "outcomes": done, "dry_run": dry_run, **more})
         return Pass(scan, plan, outcomes)
 
-    def _scan(self, run_id: str, tenant: str | None, declared: Declared | None = None) -> Scan:
+    def _scan(self, run_id: str, scope: Scope, declared: Declared | None = None) -> Scan:
         began = time.monotonic()
         declared = declared or self._declared()
-        return self._looking.scan(run_id, declared, self._resources_of(declared, tenant), began=began)
+        scan = self._looking.scan(run_id, declared, self._resources_of(declared, scope), began=began)
+        sightings.sight(self.store, self._cell, scan.findings, every=scope == WHOLE)
+        return scan
 
     def _declared(self, *, again: bool = False) -> Declared:
         """``again`` is for one more look at a state to which nothing is known to have been written."""
@@ -152,7 +195,7 @@ class Cycle:
             self.store.save_baseline(self._cell, declared.version, baseline.to_json(declared), actor=self._actor)
         return declared
 
-    def _plan(self, scan: Scan) -> Plan:
+    def _plan(self, scan: Scan, spent: Sequence[Repair] = ()) -> Plan:
         now = datetime.now(UTC)
         needs = Graph(scan.declared)
         return make_plan(
@@ -164,6 +207,9 @@ class Cycle:
             dependents=needs.dependents,
             users=needs.users,
             paused=self._paused(),
+            first_seen=sightings.first_seen(self.store, self._cell),
+            cut_off=cuts.cuts(self.store, self._cell) if scan.observed.strays else {},
+            spent=spent,
         )
 
     def _recover(
@@ -171,10 +217,13 @@ class Cycle:
     ) -> tuple[Declared | None, frozenset[Urn], tuple[Outcome, ...]]:
         """What a pass that died left behind: the engine's lock, its open operations, intents without an end.
 
-        Also what is declared, if nothing had to be done since it was read.
+        Also returns the declaration as it is afterwards, or None if it must be read again.
         """
+        if self._locks is None:
+            # Asking takes the engine two commands, and a process has one backend.
+            self._locks = (engine.lock_directory(),)
         removed = recovery.unlock(
-            engine.lock_directory(),
+            *self._locks,
             patience=self.settings.verify.timeout_seconds,
             poll=min(1.0, self.settings.verify.poll_seconds),
             now=lambda: datetime.now(UTC),
@@ -186,6 +235,8 @@ class Cycle:
         declared = self._declared()
         unsettled: frozenset[Urn] = frozenset()
         if declared.pending:
+            creating = {o.resource.urn for o in declared.pending if o.kind == "creating"}
+            cuts.note(self.store, self._cell, creating, actor=self._actor)
             adopted = recovery.adopt(engine, self._located(declared), held.ensure_held)
             unsettled = adopted.unsettled
             if adopted.changed:
@@ -252,14 +303,17 @@ class Cycle:
             wait=time.sleep,
             floors=floors_of(declared, self.settings.rollout.floor_percent),
             pace=pace_of(self.settings),
+            state=engine,
             unsettled=unsettled,
         )
 
     def _paused(self) -> Mapping[str | None, str]:
         return {p.tenant: f"paused by {p.who}: {p.reason}" for p in self.store.pauses(self._cell)}
 
-    def _resources_of(self, declared: Declared, tenant: str | None) -> frozenset[Urn] | None:
-        if tenant is None:
+    def _resources_of(self, declared: Declared, scope: Scope) -> frozenset[Urn] | None:
+        if scope.urns is not None:
+            return scope.urns & declared.resources.keys()
+        if (tenant := scope.tenant) is None:
             return None
         if not (owned := declared.of(tenant)):
             known = sorted({r.tenant for r in declared.resources.values() if r.tenant})
@@ -267,6 +321,10 @@ class Cycle:
                 f"there is no tenant {tenant!r} in cell {self._cell}", todo=f"One of: {', '.join(known)}."
             )
         return frozenset(r.urn for r in owned)
+
+    def looked(self, urn: Urn) -> datetime | None:
+        """When the last look of this process that left nothing about the resource open began."""
+        return self._looking.looked.get(urn)
 
     # --- the record ----------------------------------------------------------------------------------------
 

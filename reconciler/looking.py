@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from reconciler.act.engine import Engine
 from reconciler.act.warm import WarmPrograms
@@ -27,14 +28,16 @@ from reconciler.model import (
     Unreadable,
     Unseen,
     Urn,
+    Verdict,
 )
 from reconciler.observe.clients import Clients
 from reconciler.observe.observe import observe
+from reconciler.observe.probes import probe
 from reconciler.observe.reads import Observer
 from reconciler.record.store import Store
 from reconciler.settings import Settings
 from reconciler.spellings import Known, Spellings, Verdicts
-from reconciler.wiring import accepted_exceptions
+from reconciler.wiring import accepted_exceptions, probe_target
 
 _GRACE_SECONDS = 10.0
 """How long an engine that is told to stop looking may take; it has nothing in flight that could be lost."""
@@ -48,6 +51,8 @@ class Looking:
         self._exceptions = accepted_exceptions(settings)
         self._clients: Clients | None = None
         self._programs = WarmPrograms()
+        self.looked: dict[Urn, datetime] = {}
+        """When the last look that left nothing about a resource open began."""
         self.observers = observers
         self.kinds = {token: observer.kind for token, observer in observers.items()}
         self._spellings = Spellings(store, self.kinds, self._refresh, actor)
@@ -55,16 +60,19 @@ class Looking:
     def close(self) -> None:
         self._programs.close()
 
-    def judged(self, declared: Declared, only: Collection[Urn] | None) -> Verdicts:
-        """One fresh look, and its verdicts."""
+    def judged(self, declared: Declared, only: Collection[Urn] | None, *, probing: bool = False) -> Verdicts:
+        """One fresh look, and its verdicts. ``probing``: the endpoints are asked, too, where that is configured."""
         known = self._spellings.known(declared)
-        first = self._look(declared, only, known)
+        first = self._look(declared, only, known, probing=probing)
         learnt = self._spellings.learn(declared, known, first, lambda urns: self._look(declared, urns, known))
         if learnt.spellings == known.spellings:
             return first
         return first[0], self._verdicts(declared, first[0], only, learnt)
 
-    def _look(self, declared: Declared, only: Collection[Urn] | None, known: Known) -> Verdicts:
+    def _look(
+        self, declared: Declared, only: Collection[Urn] | None, known: Known, *, probing: bool = False
+    ) -> Verdicts:
+        began = datetime.now(UTC)
         observed = observe(
             declared,
             self.aws(declared),
@@ -73,7 +81,14 @@ class Looking:
             refresh=self._refresh,
             fresh=timedelta(seconds=self._settings.fresh_seconds),
         )
-        return observed, self._verdicts(declared, observed, only, known)
+        if probing and self._settings.probe.targets:
+            wanted = partial(probe_target, self._settings)
+            asked = probe(declared, observed, wanted, only=lambda urn: only is None or urn in only)
+            observed = replace(observed, probes=asked)
+        findings = self._verdicts(declared, observed, only, known)
+        unclear = {f.urn for f in findings if f.verdict is Verdict.UNKNOWN}
+        self.looked |= dict.fromkeys({f.urn for f in findings} - unclear, began)
+        return observed, findings
 
     def _verdicts(
         self, declared: Declared, observed: Observed, only: Collection[Urn] | None, known: Known
@@ -90,7 +105,7 @@ class Looking:
 
     def scan(self, run_id: str, declared: Declared, only: Collection[Urn] | None, *, began: float) -> Scan:
         """A look with the account of what was seen. ``began`` is the monotonic second at which the pass did."""
-        observed, findings = self.judged(declared, only)
+        observed, findings = self.judged(declared, only, probing=True)
         seconds = time.monotonic() - began
         chosen = observed.resources if only is None else {u: o for u, o in observed.resources.items() if u in only}
         coverage = self._coverage(declared, replace(observed, resources=chosen), seconds)

@@ -230,6 +230,8 @@ class Member:
     launched: datetime | None = None
     outdated: bool | Unreadable = False
     """Whether it was launched from a template that differs in content from the one its group launches now."""
+    checks: str | Unreadable = ""
+    """What EC2's own status checks say of it: ``ok``, ``impaired``, …; empty if there was no need to ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +255,18 @@ class Fleet:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """What one endpoint answered when it was asked from here, some times in a row."""
+
+    url: str
+    samples: int
+    answered: int
+    """How many of the samples were answered as expected."""
+    failures: tuple[str, ...] = ()
+    """Why the others were not, in words, each reason once."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """One look at the world."""
 
@@ -260,6 +274,8 @@ class Observed:
     fleets: Mapping[Urn, Fleet | Unreadable] = field(default_factory=dict)
     alarms: Mapping[Urn, str | Unreadable] = field(default_factory=dict)
     """Alarm state by the alarm's URN: ``OK``, ``ALARM`` or ``INSUFFICIENT_DATA``."""
+    probes: Mapping[Urn, Probe | Unreadable] = field(default_factory=dict)
+    """What endpoints answered, by the URN of the load balancer in front of them; only those that are probed."""
     strays: tuple[Stray, ...] = ()
     at: datetime | None = None
     calls: int = 0
@@ -280,6 +296,10 @@ class Stray:
     tags: Mapping[str, str]
     inside: Urn | None = None
     """The declared network it was found in, if its tags do not say that it is this cell's."""
+    network: str = ""
+    """Id of the network that AWS says it is in, for what is in one."""
+    physical_name: str = ""
+    """The name that AWS knows it by, which cannot be changed as tags can; empty if it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +361,10 @@ class Finding:
     observed: Value = None
     accepted: AcceptedBy | None = None
     """Set when an exception covers it: shown, never hidden, never repaired."""
+    signs: tuple[str, ...] = ()
+    """The independent signs that a server has failed, in words; it takes two, or one that lasts."""
+    attribution: Attribution | None = None
+    """Who last changed the resource; None if nobody asked. It decides nothing and is no part of ``id``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +374,39 @@ class AcceptedBy:
     owner: str
     reason: str
     expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """The last change of a resource that AWS recorded, or why none is known. A sign, not a proof of the cause."""
+
+    principal: str = ""
+    """ARN of who called, or the AWS service that did."""
+    event: str = ""
+    """The API call, ``ec2:AuthorizeSecurityGroupIngress``."""
+    at: datetime | None = None
+    source_address: str = ""
+    event_id: str = ""
+    not_known: str = ""
+    """Why nobody can be named; the other fields are then empty."""
+
+    def __str__(self) -> str:
+        if self.not_known:
+            return f"not known: {self.not_known}"
+        when = f" at {self.at:%Y-%m-%d %H:%M:%S} UTC" if self.at else ""
+        return f"{self.principal} by {self.event}{when}" + (f" from {self.source_address}" * bool(self.source_address))
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The part of a cell that a pass looks at: one tenant, or exactly some resources. Neither means the whole cell."""
+
+    tenant: str | None = None
+    urns: frozenset[Urn] | None = None
+    """None is no limit; empty is nothing at all."""
+
+
+WHOLE = Scope()
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,10 +476,13 @@ class Repair:
     finding_ids: tuple[str, ...]
     reason: str
     members: tuple[str, ...] = ()
-    """Instance ids, for strategies that replace servers."""
+    """Physical ids: servers to replace, or the live resource that is adopted or removed."""
     after: tuple[str, ...] = ()
     """Ids of repairs that must be healed first."""
     cost: int = 1
+    adopts: Urn = Urn("")
+    """For an adoption: the declared resource that the one of ``members`` becomes, with the name AWS knows that by."""
+    physical_name: str = ""
 
     @property
     def id(self) -> str:

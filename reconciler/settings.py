@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
@@ -67,6 +67,13 @@ def _number(value: object) -> object:
     return value
 
 
+def _flag(value: object) -> object:
+    """True or false, as a word from the environment as well; nothing else is taken for one of them (B12)."""
+    words = {"true": True, "false": False}
+    return words.get(value, value) if isinstance(value, str) else value
+
+
+Flag = Annotated[bool, BeforeValidator(_flag), Field(strict=True)]
 Count = Annotated[int, BeforeValidator(_number)]
 Seconds = Annotated[float, BeforeValidator(_number)]
 Share = Annotated[float, BeforeValidator(_share), Field(gt=0, le=1)]
@@ -123,6 +130,47 @@ class Verify(_Table):
         return self
 
 
+class Health(_Table):
+    """``[health]``: how sure one must be that a server has failed."""
+
+    hold_down_seconds: Seconds = Field(default=60, ge=0, le=86_400)
+    """How long a single sign against a server must last before it is replaced; two signs need no waiting."""
+
+
+class Orphans(_Table):
+    """``[orphans]``: what interrupted updates of this cell left behind."""
+
+    remove: Flag = False
+    """Whether they are removed; otherwise a person is told that they could be."""
+    minimum_age_seconds: Seconds = Field(default=3600, ge=0, le=30 * 86_400)
+    """How long one must have been seen before it is removed."""
+
+
+class ProbeTarget(_Table):
+    """``[probe.targets.PATTERN]``: how the endpoints of the tenants whose names fit are asked."""
+
+    scheme: Literal["https", "http"] = "https"
+    port: Count | None = Field(default=None, ge=1, le=65_535)
+    path: str = Field(default="/", pattern=r"^/[!-~]{0,1000}$")
+    host: str = Field(default="", pattern=r"^([A-Za-z0-9_.:-]{1,253})?$")
+    """Where the endpoint is; otherwise the DNS name that AWS gave the declared load balancer."""
+    server_name: str = Field(default="", pattern=r"^([A-Za-z0-9_.-]{1,253})?$")
+    """The name in the request and in the certificate; otherwise the host."""
+    expected: tuple[Annotated[int, Field(ge=100, le=599)], ...] = Field(default=(200,), min_length=1)
+    private: Flag = False
+
+
+class Probe(_Table):
+    """``[probe]``: asking tenants' endpoints whether they answer; nobody is asked without a target."""
+
+    samples: Count = Field(default=3, ge=2, le=20)
+    interval_seconds: Seconds = Field(default=0.5, ge=0, le=60)
+    deadline_seconds: Seconds = Field(default=5, ge=0.1, le=60)
+    ca_file: Path | None = None
+    targets: Mapping[str, ProbeTarget] = Field(default_factory=dict)
+    """By tenant or pattern (``acme-*``); a tenant's own name comes first, then the first pattern that fits."""
+
+
 class Rollout(_Table):
     """``[rollout]``: replacing the servers of a fleet."""
 
@@ -132,6 +180,27 @@ class Rollout(_Table):
         default_factory=lambda: {tier.value: policy.healthy_floor_percent for tier, policy in TIERS.items()}
     )
     """Healthy servers that a fleet never goes below, in percent of the desired number, by tier."""
+
+
+class EventSettings(_Table):
+    """``[events]``: a queue of change events that starts small passes between those by the clock."""
+
+    queue_url: str = Field(default="", pattern=r"^(https?://[^\s/@]+/\d{12}/[A-Za-z0-9_-]{1,80})?$")
+    """The URL of an SQS queue that EventBridge fills; empty for none."""
+    settle_seconds: Seconds = Field(default=0.5, ge=0, le=60)
+    """How long the first event of a burst waits for the others."""
+    most: Count = Field(default=1000, ge=1, le=100_000)
+    """Changes that may wait at once; above it everything is looked at."""
+
+
+class AttributionSettings(_Table):
+    """``[attribution]``: whether CloudTrail is asked who changed what drifted."""
+
+    enabled: bool = True
+    calls: Count = Field(default=5, ge=1, le=100)
+    """Resources that one pass asks about."""
+    seconds: Seconds = Field(default=3, gt=0, le=60)
+    """How long one pass may ask."""
 
 
 class Settings(BaseSettings):
@@ -168,6 +237,11 @@ class Settings(BaseSettings):
     flap: Flap = Flap()
     verify: Verify = Verify()
     rollout: Rollout = Rollout()
+    health: Health = Health()
+    probe: Probe = Probe()
+    orphans: Orphans = Orphans()
+    events: EventSettings = EventSettings()
+    attribution: AttributionSettings = AttributionSettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -219,10 +293,14 @@ def _read(path: Path) -> dict[str, Any]:
 def _beside(path: Path, in_file: Mapping[str, Any]) -> dict[str, Any]:
     """The file's content with its relative paths made relative to its own folder."""
     paths = ("project_dir", "config_file", "exceptions_file", "checkpoint_key")
-    return {
+    found = {
         key: str(path.parent / value) if key in paths and isinstance(value, str) else value
         for key, value in in_file.items()
     }
+    probe = found.get("probe")
+    if isinstance(probe, Mapping) and isinstance(probe.get("ca_file"), str):
+        found["probe"] = {**probe, "ca_file": str(path.parent / probe["ca_file"])}
+    return found
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,11 +6,13 @@ import math
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from typing import Any, NoReturn
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from reconciler.act import removal
 from reconciler.act.tools import Pace
 from reconciler.detect.exceptions import AcceptedException
 from reconciler.detect.exceptions import parse as parse_exceptions
@@ -18,6 +20,7 @@ from reconciler.errors import ConfigurationError, WriteRefused
 from reconciler.model import Declared, Outcome, Repair, Urn
 from reconciler.observe import guard
 from reconciler.observe.clients import Clients
+from reconciler.observe.probes import Target
 from reconciler.plan.policy import Limit, Policy
 from reconciler.settings import Amount, Settings
 
@@ -63,6 +66,10 @@ def policy_of(settings: Settings) -> Policy:
         flap_limit=settings.flap.limit,
         flap_window=timedelta(seconds=settings.flap.window_seconds),
         same_failure_limit=settings.flap.same_failure_limit,
+        removable=removal.TYPES,
+        remove_orphans=settings.orphans.remove,
+        orphan_age=timedelta(seconds=settings.orphans.minimum_age_seconds),
+        hold_down=timedelta(seconds=settings.health.hold_down_seconds),
     )
 
 
@@ -75,6 +82,28 @@ def pace_of(settings: Settings) -> Pace:
         poll=settings.verify.poll_seconds,
         bake=settings.rollout.bake_seconds,
         patience=settings.verify.timeout_seconds,
+    )
+
+
+def probe_target(settings: Settings, tenant: str) -> Target | None:
+    """How a tenant's endpoint is asked; None if it is not. Its own name comes before any pattern."""
+    probe = settings.probe
+    patterns = (one for pattern, one in probe.targets.items() if fnmatchcase(tenant, pattern))
+    chosen = probe.targets.get(tenant) or next(patterns, None)
+    if chosen is None:
+        return None
+    return Target(
+        scheme=chosen.scheme,
+        port=chosen.port or (443 if chosen.scheme == "https" else 80),
+        path=chosen.path,
+        host=chosen.host,
+        server_name=chosen.server_name,
+        expected=frozenset(chosen.expected),
+        samples=probe.samples,
+        interval_seconds=probe.interval_seconds,
+        deadline_seconds=probe.deadline_seconds,
+        private=chosen.private,
+        ca_file=probe.ca_file,
     )
 
 

@@ -28,6 +28,8 @@ from sandbox.faults.victim import Victim
 from stacks.config import PROJECT, CellConfig, load_file
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+QUEUES = "stackmend-events"
+"""What the names of queues of change events begin with; ``sandbox.trail`` fills them."""
 ACCOUNT = "123456789012"
 """The account of every sandbox: moto's own."""
 CREDENTIAL = "sandbox"
@@ -77,6 +79,11 @@ class Sandbox:
         return self.home / "server" / "server.log"
 
     @property
+    def queue(self) -> str:
+        """The name of the cell's own queue of change events."""
+        return f"{QUEUES}-{self.cell}"
+
+    @property
     def url(self) -> str:
         """The endpoint of the running server. Raises SandboxError if none runs."""
         url = self._running()
@@ -112,9 +119,11 @@ class Sandbox:
             "STACKMEND_ROLLOUT__BAKE_SECONDS": "2",
             "STACKMEND_VERIFY__POLL_SECONDS": "1",
             "STACKMEND_VERIFY__TIMEOUT_SECONDS": "120",
+            "STACKMEND_HEALTH__HOLD_DOWN_SECONDS": "0",
             # What is made here is there at once, so what is broken right after it was made is seen broken.
             "STACKMEND_FRESH_SECONDS": "0",
             "STACKMEND_PROJECT_DIR": str(self.cell_directory),
+            "STACKMEND_EVENTS__QUEUE_URL": f"{self.url}/{ACCOUNT}/{self.queue}",
         }
 
     def session(self) -> boto3.Session:
@@ -132,6 +141,7 @@ class Sandbox:
         began = time.monotonic()
         self.start()
         config = self._configured(tenants)
+        self.session().client("sqs", endpoint_url=self.url).create_queue(QueueName=self.queue)
         stack = self.stack()
         try:
             result = stack.up(on_output=progress, color="never")
@@ -202,7 +212,7 @@ class Sandbox:
 
         Raises StackmendError if there is no such fault, tenant or resource.
         """
-        strike = named(fault).strike
+        chosen = named(fault)
         names = [t.name for t in load_file(self.config_file).tenants] if self.config_file.exists() else []
         if not names or (tenant is not None and tenant not in names):
             raise SandboxError(
@@ -210,7 +220,8 @@ class Sandbox:
                 where=f"cell {self.cell}",
                 todo=f"use one of: {', '.join(names)}" if names else "deploy some: python -m sandbox up",
             )
-        return strike(Victim(self.session(), tenant or names[0], self.cell, endpoint_url=self.url))
+        actor = chosen.actor.value
+        return chosen.strike(Victim(self.session(), tenant or names[0], self.cell, endpoint_url=self.url, actor=actor))
 
     # --- inside ------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -28,10 +29,13 @@ from werkzeug.serving import ThreadedWSGIServer
 
 from sandbox import moto_fixes, pages
 from sandbox.injection import Rule, Rules
+from sandbox.trail import Trail
 from sandbox.wire import ERRORS, Call, Response, error_response, read_call, without_param
 
 CONTROL = "/__sandbox__/"
 ACCOUNT = "123456789012"
+POLL_SECONDS = 0.05
+"""Between two looks into a queue for somebody who polls it."""
 JSON = (("Content-Type", "application/json"),)
 MALFORMED = {"json": b'{"Items": [{"Id": ', "ec2": b"<Response><items", "query": b"<Response><Res", "rest-xml": b"<Res"}
 
@@ -85,6 +89,7 @@ class Application:
         self._moto_lock = threading.Lock()  # moto's dictionaries are not made for concurrent change
         self.recorder = Recorder()
         self.rules = Rules()
+        self._trail = Trail(ACCOUNT)
 
     def answer(self, environ: dict[str, Any]) -> Response:
         """The response to a request. Raises Dropped if it gets none."""
@@ -94,9 +99,32 @@ class Application:
         call = read_call(environ, body)
         entry = self.recorder.began(call)
         rule = self.rules.take(call)
-        response = self._ask_moto(environ, body) if rule is None else self._break(rule, call, environ, body)
+        response = self._ask(call, environ, body) if rule is None else self._break(rule, call, environ, body)
         entry["status"] = response.status
         return response
+
+    def _ask(self, call: Call, environ: dict[str, Any], body: bytes) -> Response:
+        """The answer of this AWS, undistorted, and on record."""
+        if (call.service, call.action) == ("cloudtrail", "LookupEvents"):
+            return self._trail.lookup(call)
+        if (call.service, call.action) == ("sqs", "ReceiveMessage"):
+            return self._receive(environ, body)
+        response = self._ask_moto(environ, body)
+        with self._moto_lock:
+            self._trail.record(call, environ, response.status)
+        return response
+
+    def _receive(self, environ: dict[str, Any], body: bytes) -> Response:
+        """A long poll that lets others be served while it waits; moto's own would hold them all up."""
+        asked = json.loads(body or b"{}")
+        deadline = time.monotonic() + float(asked.pop("WaitTimeSeconds", 0))
+        body = json.dumps({**asked, "WaitTimeSeconds": 0}).encode()
+        while True:
+            response = self._ask_moto(environ, body)
+            empty = response.status == HTTPStatus.OK and not json.loads(response.body or b"{}").get("Messages")
+            if not empty or time.monotonic() >= deadline:
+                return response
+            time.sleep(POLL_SECONDS)
 
     def _ask_moto(self, environ: dict[str, Any], body: bytes) -> Response:
         environ = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
@@ -114,12 +142,12 @@ class Application:
     def _break(self, rule: Rule, call: Call, environ: dict[str, Any], body: bytes) -> Response:
         if rule.effect == "delay":
             rule.cleared.wait(rule.seconds)
-            return self._ask_moto(environ, body)
+            return self._ask(call, environ, body)
         if rule.effect == "repeat-token" and (listing := pages.listing(call.service, call.action)):
             for token in listing.input_tokens:
                 body, environ["QUERY_STRING"] = without_param(call, token, body, environ.get("QUERY_STRING", ""))
         if rule.performed or rule.effect in ("truncate", "empty", "repeat-token"):
-            response = self._ask_moto(environ, body)
+            response = self._ask(call, environ, body)
         match rule.effect:
             case "timeout":
                 rule.cleared.wait(rule.seconds)

@@ -186,6 +186,10 @@ class Response:
     body: bytes
 
 
+JSON_ANSWER = (("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", REQUEST_ID))
+"""The headers of an answer in the JSON protocol."""
+
+
 def error_response(call: Call, status: int, code: str, message: str) -> Response:
     """An error as the call's protocol words it."""
     text, content_type = _error_body(call, code, message), "text/xml"

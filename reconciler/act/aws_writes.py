@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from reconciler.act.removal import Removal, Row
 from reconciler.errors import StackmendError
 from reconciler.model import Repair
 from reconciler.ports import AwsWriter, Journal
@@ -87,3 +88,53 @@ class FleetWrites(_Writes):
     def deregister(self, target_group: str, instance: str) -> None:
         parameters = {"TargetGroupArn": target_group, "Targets": [{"Id": instance}]}
         self._write("elbv2", "deregister_targets", (self._group, target_group, instance), **parameters)
+
+
+class RemovalWrites(_Writes):
+    """Looks at one resource that nobody declares, and deletes it. Permissions: the calls of ``act/removal.py``."""
+
+    def __init__(self, aws: AwsWriter, journal: Journal, repair: Repair, removal: Removal) -> None:
+        super().__init__(aws, journal, repair)
+        self._removal = removal
+
+    def look(self, id_: str, *, deleted: bool = False) -> Row | None:
+        """The resource as AWS describes it; None if AWS says that it does not exist. Raises AwsCallFailed.
+
+        An empty answer says nothing, unless AWS has just taken the call that deletes it.
+        """
+        operation, result, parameter = self._removal.look
+        try:
+            rows = getattr(self._aws.client(self._removal.service), operation)(**{parameter: [id_]})[result]
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in self._removal.gone:
+                return None
+            raise AwsCallFailed(f"{operation} failed", where=self._repair.id, why=str(error)) from error
+        except BotoCoreError as error:
+            raise AwsCallFailed(f"{operation} failed", where=self._repair.id, why=str(error)) from error
+        if deleted and not rows:
+            return None
+        if len(rows) != 1:
+            raise AwsCallFailed(f"{operation} answered {len(rows)} rows for one id", where=id_)
+        row: Row = rows[0]
+        return row
+
+    def tags(self, id_: str, row: Row) -> dict[str, str]:
+        """Its tags: those of its row, or, for a service whose rows have none, asked for."""
+        if self._removal.service == "elbv2":
+            described = self._call("elbv2", "describe_tags", ResourceArns=[id_])["TagDescriptions"]
+            row = next((one for one in described if one["ResourceArn"] == id_), {})
+        return {tag["Key"]: tag["Value"] for tag in row.get("Tags", ())}
+
+    def read(self, service: str, operation: str, result: str, **parameters: Any) -> list[Row]:
+        """All rows of all pages. Raises AwsCallFailed: what cannot be read is not unused."""
+        client = self._aws.client(service)
+        try:
+            if not client.can_paginate(operation):
+                return list(getattr(client, operation)(**parameters)[result])
+            pages = client.get_paginator(operation).paginate(**parameters)
+            return [row for page in pages for row in page[result]]
+        except (BotoCoreError, ClientError, KeyError) as error:
+            raise AwsCallFailed(f"{service} {operation} failed", where=self._repair.id, why=str(error)) from error
+
+    def delete(self, id_: str) -> None:
+        self._write(self._removal.service, self._removal.delete, (id_,), **{self._removal.parameter: id_})

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
 
 from reconciler.act.aws_writes import AwsCallFailed
 from reconciler.act.locks import Holder, Lock, locks, release
@@ -18,18 +17,10 @@ from reconciler.act.needed import still_needed
 from reconciler.act.process import end_session
 from reconciler.act.settle import settle, unsettled
 from reconciler.act.strategies.rollout import Rollout
-from reconciler.act.tools import Tools
+from reconciler.act.tools import StateDocument, Tools
 from reconciler.errors import EngineLocked, LeaseLost, StackmendError
 from reconciler.model import Outcome, Repair, Status, Urn
 from reconciler.ports import OpenIntent
-
-
-class StateDocument(Protocol):
-    """The engine's state as recovery uses it (``Engine``)."""
-
-    def export(self) -> Mapping[str, Any]: ...
-
-    def import_(self, document: Mapping[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

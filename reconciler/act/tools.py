@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from reconciler.act.steps import EnginePlan, EngineRun
 from reconciler.errors import StackmendError
@@ -24,6 +24,14 @@ class Updates(Protocol):
     def preview(self, targets: Sequence[Urn], tenants: Collection[str] | None = None) -> EnginePlan: ...
 
     def up(self, targets: Sequence[Urn], plan: EnginePlan, tenants: Collection[str] | None = None) -> EngineRun: ...
+
+
+class StateDocument(Protocol):
+    """The engine's state as recovery and adoption use it (``Engine``)."""
+
+    def export(self) -> Mapping[str, Any]: ...
+
+    def import_(self, document: Mapping[str, Any]) -> None: ...
 
 
 class Verify(Protocol):
@@ -65,6 +73,7 @@ class Tools:
     """Waits some seconds; raises Interrupted to end what is under way."""
     floors: Mapping[Urn, int] = field(default_factory=dict)
     pace: Pace = Pace()
+    state: StateDocument | None = None
     unsettled: frozenset[Urn] = frozenset()
     """Resources whose create was cut off and whose existence is unknown: nothing may touch them."""
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from reconciler.detect.drift import changed_declarations, drift
+from reconciler.detect.endpoint import endpoints
 from reconciler.detect.exceptions import AcceptedException, accept
 from reconciler.detect.health import health
 from reconciler.detect.orphans import orphans
@@ -45,6 +46,7 @@ def detect(
     chosen = declared.resources.keys() if only is None else set(only)
     meant, notes = respelled(declared, observed, kinds, spellings)
     found = [f for f in (*_all(declared, observed, meant, kinds, now, rules, chosen), *notes) if f.urn in chosen]
+    found += [f for f in endpoints(declared, observed, found) if f.urn in chosen]
     if only is None:
         found += orphans(observed)
     found.sort(key=lambda f: (f.tenant or "", f.urn, f.rule, f.property, f.resource_id))

@@ -1,14 +1,17 @@
 """Whether the servers of each fleet serve, and what the alarms say.
 
-A server is judged by two independent signs, what EC2 says of the machine and what the load balancer says of its
-answers. Its signs are merged into the one finding that explains most, so that one sick server counts once.
+A server is judged by independent signs: what EC2 says of the machine, what the load balancer says of its answers, and
+EC2's status checks. They are merged into the one finding that explains most, so that one sick server counts once;
+``Finding.signs`` says how many agree.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 
+from reconciler.detect import endpoint
 from reconciler.detect.diff import differences
 from reconciler.detect.findings import about, plain
 from reconciler.model import (
@@ -40,6 +43,7 @@ RULES: Mapping[str, str] = {
     OUTDATED: "A server was launched from another template than its group launches now.",
     SHORT: "A group has fewer servers in service than desired, and none being launched in time.",
     ALARM: "An alarm is in ALARM state.",
+    **endpoint.RULES,
 }
 
 GROUP_TYPE = "aws:autoscaling/group:Group"
@@ -118,9 +122,25 @@ def _size(resource: DeclaredResource, fleet: Fleet, now: datetime) -> Finding:
 
 def _member(resource: DeclaredResource, fleet: Fleet, member: Member, now: datetime, *, settled: bool) -> Finding:
     rule, verdict, severity, words = _judge(fleet, member, now, settled)
-    return _finding(
+    found = _finding(
         resource, rule, verdict, severity, f"server {plain(member.instance_id)} {words}", member.instance_id
     )
+    return replace(found, signs=_signs(rule, fleet, member)) if verdict is Verdict.FAIL else found
+
+
+def _signs(rule: str, fleet: Fleet, member: Member) -> tuple[str, ...]:
+    """What stands against a server, each from another source."""
+    if rule == OUTDATED:
+        return ("its template differs",)
+    found = []
+    if member.state != "running":
+        found.append(f"EC2 says it is {plain(str(member.state))}")
+    if member.target != "healthy":
+        found.append(f"the load balancer says it is {plain(str(member.target))}")
+    # Without a load balancer the group judges by these very checks: they would be counted twice.
+    if member.checks == "impaired" and fleet.target_groups:
+        found.append("EC2's status checks are impaired")
+    return tuple(found)
 
 
 def _judge(fleet: Fleet, member: Member, now: datetime, settled: bool) -> tuple[str, Verdict, Severity, str]:

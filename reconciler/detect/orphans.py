@@ -11,7 +11,7 @@ STRAY = "orphan.stray"
 UNMANAGED = "orphan.unmanaged"
 
 RULES: Mapping[str, str] = {
-    STRAY: "A live resource carries this cell's ownership tags but is not in its state; reported, never removed.",
+    STRAY: "A live resource carries this cell's ownership tags but is not in its state.",
     UNMANAGED: "A live resource is inside a tenant's network, but no program of this cell declares it; reported, never "
     "removed.",
 }

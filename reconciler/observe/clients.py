@@ -5,6 +5,7 @@ A call is retried here and nowhere else, so that one place knows how often AWS i
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -16,10 +17,10 @@ import botocore.session
 import stamina
 from botocore import xform_name
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError, NoRegionError
 from botocore.parsers import ResponseParserError
 
-from reconciler.errors import StackmendError, WrongAccount
+from reconciler.errors import ConfigurationError, StackmendError, WrongAccount
 from reconciler.observe import guard
 
 CONNECT_SECONDS = 5
@@ -201,6 +202,28 @@ class Clients:
     def _count(self) -> None:
         with self._lock:
             self._calls += 1
+
+
+def queue_client(url: str, region: str | None) -> Any:
+    """A boto3 SQS client that can do nothing but receive from and delete in one queue.
+
+    ``region`` is used where the URL names none. Raises ConfigurationError if there is no region at all.
+    """
+    named = re.match(r"https?://(?:sqs\.([a-z0-9-]+)|([a-z0-9-]+)\.queue)\.amazonaws\.", url)
+    session = boto3.Session(
+        botocore_session=botocore.session.Session(), region_name=(named[1] or named[2]) if named else region
+    )
+    session.events.register_last(guard.HOOK, guard.only_queue(url), unique_id="stackmend-queue")
+    config = Config(
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        user_agent_extra="stackmend",
+    )
+    try:
+        return session.client("sqs", config=config)
+    except NoRegionError as error:
+        raise ConfigurationError("the region of the event queue is not known", todo="Set region.") from error
 
 
 def code_of(error: ClientError) -> str:

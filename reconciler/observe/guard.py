@@ -8,7 +8,7 @@ task, that names the operation and every resource the call names. A dry run hold
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -60,6 +60,9 @@ _SIGN_IN = frozenset(
     }
 )
 """What botocore's own credential providers call, through clients that carry the guard like all others."""
+
+_QUEUE = frozenset({"sqs:DeleteMessageBatch", "sqs:ReceiveMessage"})
+"""What the client of the event queue may do to that queue."""
 
 _ANYWHERE = re.compile(r"arn:[\w-]+:\S+|[a-z][a-z-]*-(?:[0-9a-f]{17}|[0-9a-f]{8})")
 """What is a resource identifier wherever it stands: an ARN, or an id of EC2's form."""
@@ -136,6 +139,21 @@ def check(params: Mapping[str, Any], model: OperationModel, **_: Any) -> None:
     for text, path in named.items():
         if text not in held.resources:
             raise _refusal(name, f"{path} is {text}, which repair {held.repair_id} does not own")
+
+
+def only_queue(url: str) -> Callable[..., None]:
+    """The botocore handler of the one client that is for an SQS queue: it receives and deletes there, nothing else.
+
+    Messages are nobody's infrastructure, so these calls need no repair in progress.
+    """
+
+    def check_queue(params: Mapping[str, Any], model: OperationModel, **_: Any) -> None:
+        name = f"{model.service_model.service_name}:{model.name}"
+        if name in _SIGN_IN or (name in _QUEUE and params.get("QueueUrl") == url):
+            return
+        raise _refusal(name, f"this client may only receive from and delete in the queue {url}")
+
+    return check_queue
 
 
 def _refusal(name: str, why: str) -> WriteRefused:

@@ -123,6 +123,10 @@ class Owned:
 
     id: str
     tags: Mapping[str, str]
+    network: str = ""
+    """The id of the network it is in, as AWS says."""
+    physical_name: str = ""
+    """The name that AWS knows it by, if it has one beside its id."""
 
 
 @dataclass(frozen=True, slots=True)

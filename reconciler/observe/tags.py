@@ -58,11 +58,20 @@ def owned_in(answers: Answers, listing: Read, key: str) -> Iterator[Owned]:
     answer = answers.get(listing)
     if isinstance(answer, Rows):
         for row in answer.rows:
-            yield Owned(row[key], plain(row.get("Tags", ())))
+            name = row.get("GroupName") or row.get("LaunchTemplateName") or ""
+            yield Owned(row[key], plain(row.get("Tags", ())), str(row.get("VpcId", "")), str(name))
 
 
 def strays(declared: Declared, type_: str, found: Iterable[Owned], known: Collection[str]) -> Iterator[Stray]:
     """Those of ``found`` that carry this cell's tag and whose id is not among ``known``."""
     for one in found:
         if one.tags.get(CELL) == declared.cell and one.id not in known:
-            yield Stray(type_, one.id, one.tags.get(TENANT), one.tags.get(NAME, ""), one.tags)
+            yield Stray(
+                type_,
+                one.id,
+                one.tags.get(TENANT),
+                one.tags.get(NAME, ""),
+                one.tags,
+                network=one.network,
+                physical_name=one.physical_name,
+            )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from reconciler.model import Declared, Finding, Fleet, Kind, Unreadable, Urn
+from reconciler.model import Declared, Finding, Fleet, Kind, Scan, Unreadable, Urn
 from reconciler.plan.policy import Policy
 
 
@@ -26,6 +26,23 @@ def open_breakers(declared: Declared, failing: Sequence[Finding], policy: Policy
     if share := _too_many(total, len(declared.resources), policy):
         reasons[None] = f"breaker open: {share} of the cell's resources fail at once"
     return reasons
+
+
+def sees_too_little(scan: Scan, looked_at: Collection[Urn], touched: Collection[Urn], policy: Policy) -> str:
+    """Why a look at only ``looked_at`` must become a look at the whole cell before anything is repaired; or nothing.
+
+    A breaker counts what fails in the whole cell, and a small look cannot. So it is trusted only while little fails in
+    it: less than the breakers' share of what was looked at (one alone is no pattern), and, together with what was
+    ``touched`` by the passes of late, less than the number from which breakers count.
+    """
+    failing = {f.urn for f in scan.failing if f.urn in scan.declared.resources}
+    if not failing:
+        return ""
+    if len(failing | set(touched)) >= policy.breaker_minimum:
+        return f"{len(failing)} resources fail here, and {len(set(touched) - failing)} others were repaired of late"
+    if len(failing) > 1 and len(failing) > policy.breaker_share * len(looked_at):
+        return f"{len(failing)} of the {len(looked_at)} resources looked at fail"
+    return ""
 
 
 def fleet_breaker(fleet: Fleet | Unreadable | None, failing: Sequence[Finding], policy: Policy) -> str | None:

@@ -26,6 +26,8 @@ from reconciler.model import (
 )
 from reconciler.plan.breaker import fleet_breaker, open_breakers
 from reconciler.plan.budget import Budget, in_turn
+from reconciler.plan.hold_down import held_down
+from reconciler.plan.orphans import CODE, REPORTED, adoptions, orphans, removals
 from reconciler.plan.policy import Policy
 from reconciler.plan.strategy import ESCALATE, MISSING, RECREATE, ROLLOUT, severity_rank, strategy_for
 
@@ -42,17 +44,25 @@ def plan(
     dependents: Downstream,
     users: Downstream,
     paused: Mapping[str | None, str] | None = None,
+    first_seen: Mapping[str, datetime] | None = None,
+    cut_off: Mapping[Urn, datetime] | None = None,
+    spent: Sequence[Repair] = (),
 ) -> Plan:
     """Decide what to do about a scan.
 
     ``history`` holds the attempts inside the policy's flap window. ``dependents`` gives all resources that need one of
     the given ones, directly or not; ``users`` those whose inputs hold a value of them. ``paused`` maps a tenant (None:
-    the whole cell) to the reason it is paused.
+    the whole cell) to the reason it is paused. ``first_seen`` says since when a finding has been seen without
+    interruption, by its id; one that is not in it is seen for the first time. ``cut_off`` says when the creation of a
+    resource was found cut off. ``spent`` are repairs of earlier passes that count against this one's budgets.
     """
+    left_behind = orphans(scan, first_seen or {}, cut_off or {})
     deferrals = [*_unknown(scan)]
     repairable: list[Finding] = []
     for finding in scan.failing:
-        reason = _not_repairable(finding, scan)
+        if any(finding is orphan.finding for orphan in left_behind):
+            continue
+        reason = _not_repairable(finding, scan) or held_down(finding, first_seen or {}, policy, now)
         if reason is None:
             repairable.append(finding)
         else:
@@ -60,13 +70,20 @@ def plan(
 
     repairs, blocked_fleets = _repairs(repairable, scan, policy, kinds, users)
     deferrals += blocked_fleets
+    adopting = adoptions(left_behind, [r for r in repairs if r.strategy == RECREATE], scan, kinds)
+    repairs = [adopting.get(r, r) for r in repairs]
+    taken = {i for r in adopting.values() for i in r.finding_ids}
+    unwanted = [o for o in left_behind if o.finding.id not in taken]
+    removing, kept = removals(unwanted, scan, policy, history, first_seen or {}, now)
+    repairs += removing
+    deferrals += kept
     repairs = [_escalated_if_flapping(r, history, policy, now) for r in repairs]
     repairs, groundless = _without_what_stays_gone(repairs, scan, users)
     deferrals += groundless
     repairs = _ordered(repairs, dependents)
 
     stops = open_breakers(scan.declared, scan.failing, policy)
-    chosen, stopped = _within_limits(repairs, scan, policy, stops, paused or {})
+    chosen, stopped = _within_limits(repairs, scan, policy, stops, paused or {}, spent)
     deferrals += stopped
     return Plan(scan.run_id, scan.cell, tuple(chosen), tuple(deferrals))
 
@@ -83,9 +100,11 @@ def _unknown(scan: Scan) -> Iterable[Deferral]:
 def _not_repairable(finding: Finding, scan: Scan) -> tuple[str, str] | None:
     """(code, words) when nothing is to be done about a failing finding by itself."""
     if finding.kind is Kind.ORPHAN:
-        return "orphan", "an unmanaged resource is reported, not removed: nothing proves that it is ours to delete"
+        return CODE, REPORTED
     if finding.rule == "health.alarm":
         return "symptom", "an alarm is a symptom; what causes it is repaired where it shows"
+    if finding.rule == "health.endpoint":
+        return "symptom", "an endpoint that does not answer is a symptom; what causes it is repaired where it shows"
     if finding.urn not in scan.declared.resources:
         return "unmanaged", "it is not among the resources this cell declares"
     if scan.declared.resources[finding.urn].external:
@@ -117,7 +136,8 @@ def _repairs(
     for urn, group in by_fleet.items():
         tenant = scan.declared.resources[urn].tenant
         fleet = scan.observed.fleets.get(urn)
-        if stop := fleet_breaker(fleet, group, policy):
+        # Servers that are not to be replaced yet are evidence all the same.
+        if stop := fleet_breaker(fleet, [f for f in scan.failing if f.urn == urn], policy):
             deferrals.append(Deferral(_ids(group), stop, "breaker"))
             continue
         members = tuple(sorted({f.resource_id for f in group if f.resource_id.startswith("i-")}))
@@ -247,18 +267,19 @@ def _within_limits(
     policy: Policy,
     breakers: Mapping[str | None, str],
     paused: Mapping[str | None, str],
+    spent: Sequence[Repair],
 ) -> tuple[list[Repair], list[Deferral]]:
     severity = {f.id: severity_rank(f) for f in scan.failing}
     facts = scan.declared.tenants
     order: dict[str | None, tuple[int, str]] = {t: (policy.tier_rank.get(f.tier, 50), t) for t, f in facts.items()}
     by_urgency = sorted(repairs, key=lambda r: (len(r.after), min(severity[i] for i in r.finding_ids), r.id))
-    budget = Budget(scan.declared, policy)
+    budget = Budget(scan.declared, policy, spent)
     chosen: list[Repair] = []
     deferrals: list[Deferral] = []
     for repair in in_turn(by_urgency, order):
         stop = _stop(repair, breakers, paused)
-        if stop is None and repair.strategy != ESCALATE and (spent := budget.spend(repair)):
-            stop = ("budget", spent)
+        if stop is None and repair.strategy != ESCALATE and (reason := budget.spend(repair)):
+            stop = ("budget", reason)
         if stop is None:
             chosen.append(repair)
         else:

@@ -41,5 +41,13 @@ class Policy:
     flap_window: timedelta = timedelta(hours=1)
     same_failure_limit: int = 2
     """A repair that failed this often in the window is not tried again: a person looks at it."""
+    hold_down: timedelta = timedelta(seconds=60)
+    """How long a server must have been failing by a single sign before it is replaced; two signs need no waiting."""
+    removable: frozenset[str] = frozenset()
+    """Types of which an orphan may be removed at all."""
+    remove_orphans: bool = False
+    """Whether they are; otherwise a person is told that they could be."""
+    orphan_age: timedelta = timedelta(hours=1)
+    """How long an orphan must have been seen before it is removed."""
     tier_rank: Mapping[str, int] = field(default_factory=lambda: {"gold": 0, "silver": 1, "bronze": 2})
     """Which tenants are repaired first when the budget does not reach for all."""

@@ -66,6 +66,15 @@ def finding_document(finding: Finding) -> Document:
             "reason": finding.accepted.reason,
             "expires": finding.accepted.expires.isoformat(),
         }
+    if (who := finding.attribution) is not None:
+        document["attribution"] = {
+            "principal": who.principal,
+            "event": who.event,
+            "at": who.at.isoformat() if who.at else None,
+            "source_address": who.source_address,
+            "event_id": who.event_id,
+            "not_known": who.not_known,
+        }
     return document
 
 

@@ -84,6 +84,8 @@ def explanation_table(answer: Explanation) -> RenderableType:
             facts.add_row("property", safe(finding.property))
             facts.add_row("declared", safe(finding.declared))
             facts.add_row("observed", safe(finding.observed))
+        if finding.attribution:
+            facts.add_row("last change", safe(str(finding.attribution)))
         if finding.accepted:
             words = f"by {finding.accepted.owner} until {finding.accepted.expires:%Y-%m-%d}: {finding.accepted.reason}"
             facts.add_row("accepted", safe(words))

@@ -55,6 +55,7 @@ def scan_tables(scan: Scan, *, everything: bool) -> RenderableType:
     parts: list[RenderableType] = []
     if shown:
         parts.append(_findings(shown))
+        parts += _changes(shown)
     counts = Counter(f.verdict for f in scan.findings)
     line = Text("  ".join(f"{counts[v]} {v.value}" for v in Verdict), style="bold")
     line.append(
@@ -95,6 +96,17 @@ def _findings(findings: Iterable[Finding]) -> Table:
         where = short(f.urn) if f.urn else f.resource_id
         table.add_row(f.id, verdict, safe(f.tenant or "-"), safe(where), f.rule, safe(f.message, 160))
     return table
+
+
+def _changes(findings: Iterable[Finding]) -> Iterator[Table]:
+    """Who last changed what drifted, one row a resource and change; only a count of what is not known."""
+    rows = {(short(f.urn), who) for f in findings if (who := f.attribution) is not None and not who.not_known}
+    if rows:
+        table = plain_table("last changed", "by", "call", "at", "from", keep=1)
+        for where, who in sorted(rows, key=lambda row: (row[0], row[1].event_id)):
+            at = f"{who.at:%Y-%m-%d %H:%M:%S}" if who.at else "-"
+            table.add_row(safe(where), safe(who.principal, 120), safe(who.event), at, safe(who.source_address, 64))
+        yield table
 
 
 def plan_tables(plan: Plan) -> RenderableType:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from reconciler.log import scrub
-from reconciler.model import AcceptedBy, Finding, Kind, Outcome, Repair, Severity, Status, Urn, Verdict
+from reconciler.model import AcceptedBy, Attribution, Finding, Kind, Outcome, Repair, Severity, Status, Urn, Verdict
 from reconciler.record.clock import moment, text
 from reconciler.record.ledger import canonical
 
@@ -36,6 +36,10 @@ def from_finding(finding: Finding) -> str:
         "reason": scrub(finding.accepted.reason),
         "expires": text(finding.accepted.expires),
     }
+    who = finding.attribution and {
+        **asdict(finding.attribution),
+        "at": text(finding.attribution.at) if finding.attribution.at else None,
+    }
     return canonical(
         {
             "rule": finding.rule,
@@ -51,6 +55,8 @@ def from_finding(finding: Finding) -> str:
             "declared": scrub(finding.declared),
             "observed": scrub(finding.observed),
             "accepted": accepted,
+            "signs": scrub(list(finding.signs)),
+            "attribution": who and scrub(who),
         }
     )
 
@@ -58,6 +64,7 @@ def from_finding(finding: Finding) -> str:
 def to_finding(document: str) -> Finding:
     fields: dict[str, Any] = json.loads(document)
     accepted = fields.pop("accepted")
+    who = fields.pop("attribution", None)
     return Finding(
         **fields
         | {
@@ -66,6 +73,9 @@ def to_finding(document: str) -> Finding:
             "verdict": Verdict(fields["verdict"]),
             "severity": Severity(fields["severity"]),
             "accepted": accepted and AcceptedBy(**accepted | {"expires": moment(accepted["expires"])}),
+            # Findings kept by an earlier version have none.
+            "signs": tuple(fields.get("signs", ())),
+            "attribution": who and Attribution(**who | {"at": moment(who["at"]) if who["at"] else None}),
         }
     )
 

@@ -161,6 +161,15 @@ def open_intents(database: Database, cell: str) -> tuple[OpenIntent, ...]:
         )
 
 
+def intended(database: Database, cell: str, since: datetime) -> tuple[Repair, ...]:
+    """The repairs begun at ``since`` or later, oldest first, whatever became of them."""
+    query = (
+        select(INTENTS.c.repair).where(INTENTS.c.cell == cell, INTENTS.c.at >= text(since)).order_by(INTENTS.c.intent)
+    )
+    with database.read() as connection:
+        return tuple(documents.to_repair(document) for document in connection.scalars(query))
+
+
 def attempts(database: Database, cell: str, since: datetime) -> tuple[Attempt, ...]:
     """Concluded repairs begun at ``since`` or later, oldest first, one for each resource that each of them touched."""
     query = (
@@ -175,6 +184,7 @@ def attempts(database: Database, cell: str, since: datetime) -> tuple[Attempt, .
             outcome = documents.to_outcome(document)
             found += (
                 Attempt(Urn(urn), outcome.strategy, outcome.status, moment(at), outcome.finding_ids)
-                for urn in outcome.urns
+                # What touched no declared resource counts by its findings.
+                for urn in outcome.urns or ("",)
             )
     return tuple(found)

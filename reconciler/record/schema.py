@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-VERSION = 2
+VERSION = 3
 """Grows with every change of the tables; a store of a later version is refused."""
 OLDEST = 1
 """Stores of this version and later lack nothing but tables, which are made when they are opened."""
@@ -131,3 +131,14 @@ SPELLINGS = Table(
     Column("version", Integer, nullable=False),
     Column("document", Text, nullable=False),
 )
+
+SIGHTINGS = Table(
+    "sightings",
+    METADATA,
+    Column("cell", String(100), primary_key=True),
+    Column("finding_id", String(64), primary_key=True),
+    Column("subject", String(64), nullable=False),
+    Column("first", String(32), nullable=False),
+    Column("last", String(32), nullable=False),
+)
+"""Since when a failing finding has been seen without a look in between that showed its subject in order."""

@@ -53,6 +53,19 @@ def strip_tag(victim: Victim) -> str:
     return vpc
 
 
+def leave_orphan(victim: Victim) -> str:
+    """As an update that was killed after its call: tagged, named by the engine, in the network, in no state."""
+    twin = victim.id("ec2:security-group", "server-sg")
+    row = victim.ec2.describe_security_groups(GroupIds=[twin])["SecurityGroups"][0]
+    made = victim.ec2.create_security_group(
+        GroupName=f"{victim.tenant}-server-sg-0badc0d",
+        Description=row["Description"],
+        VpcId=row["VpcId"],
+        TagSpecifications=[{"ResourceType": "security-group", "Tags": row["Tags"]}],
+    )
+    return made["GroupId"]
+
+
 FAULTS = (
     Fault(
         "open-ssh",
@@ -101,5 +114,13 @@ FAULTS = (
         "network",
         ("aws:ec2/vpc:Vpc",),
         strip_tag,
+    ),
+    Fault(
+        "leave-orphan",
+        "an update was killed and left a second security group of the servers behind, which no state knows",
+        Actor.OUTAGE,
+        "network",
+        (),
+        leave_orphan,
     ),
 )

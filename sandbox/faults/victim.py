@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.config import Config
 
 from reconciler.errors import StackmendError
 from tenancy import tags
@@ -29,45 +30,48 @@ class VictimNotFound(StackmendError):
 class Victim:
     """One tenant of one cell, as AWS shows it. Nothing is remembered but the clients, so every answer is of now."""
 
-    def __init__(self, session: boto3.Session, tenant: str, cell: str, *, endpoint_url: str | None = None) -> None:
+    def __init__(
+        self, session: boto3.Session, tenant: str, cell: str, *, endpoint_url: str | None = None, actor: str = ""
+    ) -> None:
         self.tenant, self.cell = tenant, cell
         self._session, self._endpoint_url = session, endpoint_url
+        self._config = Config(user_agent_extra=f"sandbox-actor/{actor}") if actor else None
 
     @cached_property
     def ec2(self) -> EC2Client:
-        return self._session.client("ec2", endpoint_url=self._endpoint_url)
+        return self._session.client("ec2", endpoint_url=self._endpoint_url, config=self._config)
 
     @cached_property
     def s3(self) -> S3Client:
-        return self._session.client("s3", endpoint_url=self._endpoint_url)
+        return self._session.client("s3", endpoint_url=self._endpoint_url, config=self._config)
 
     @cached_property
     def kms(self) -> KMSClient:
-        return self._session.client("kms", endpoint_url=self._endpoint_url)
+        return self._session.client("kms", endpoint_url=self._endpoint_url, config=self._config)
 
     @cached_property
     def iam(self) -> IAMClient:
-        return self._session.client("iam", endpoint_url=self._endpoint_url)
+        return self._session.client("iam", endpoint_url=self._endpoint_url, config=self._config)
 
     @cached_property
     def autoscaling(self) -> AutoScalingClient:
-        return self._session.client("autoscaling", endpoint_url=self._endpoint_url)
+        return self._session.client("autoscaling", endpoint_url=self._endpoint_url, config=self._config)
 
     @cached_property
     def elbv2(self) -> ElasticLoadBalancingv2Client:
-        return self._session.client("elbv2", endpoint_url=self._endpoint_url)
+        return self._session.client("elbv2", endpoint_url=self._endpoint_url, config=self._config)
 
     @cached_property
     def cloudwatch(self) -> CloudWatchClient:
-        return self._session.client("cloudwatch", endpoint_url=self._endpoint_url)
+        return self._session.client("cloudwatch", endpoint_url=self._endpoint_url, config=self._config)
 
     @cached_property
     def logs(self) -> CloudWatchLogsClient:
-        return self._session.client("logs", endpoint_url=self._endpoint_url)
+        return self._session.client("logs", endpoint_url=self._endpoint_url, config=self._config)
 
     @cached_property
     def _tagging(self) -> ResourceGroupsTaggingAPIClient:
-        return self._session.client("resourcegroupstaggingapi", endpoint_url=self._endpoint_url)
+        return self._session.client("resourcegroupstaggingapi", endpoint_url=self._endpoint_url, config=self._config)
 
     def arn(self, resource_type: str, part: str) -> str:
         """The ARN of the tenant's resource named ``<tenant>-<part>``; ``resource_type`` is as in ``ec2:vpc``.

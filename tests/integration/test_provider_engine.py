@@ -13,7 +13,8 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+
+from tests.moto_server import serving
 
 ROOT = Path(__file__).parents[2]
 REGION = "eu-central-1"
@@ -183,15 +184,10 @@ def _cli() -> str:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A deployed world, shared by the tests of this file in their order; its last test destroys it."""
     cli = _cli()
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        _, port = server.get_host_and_port()
-        world = World(tmp_path_factory.mktemp("stack"), cli, f"http://127.0.0.1:{port}")
+    with serving() as endpoint:
+        world = World(tmp_path_factory.mktemp("stack"), cli, endpoint)
         world.up()
         yield world
-    finally:
-        server.stop()
 
 
 pytestmark = pytest.mark.engine

@@ -70,8 +70,9 @@ def finding(
     property_: str = "p",
 ) -> Finding:
     return Finding(
-        rule, kind, verdict, severity, of.urn, of.type, resource_id or of.id, of.tenant, f"{of.name} broke", property_
-    )
+        rule, kind, verdict, severity, of.urn, of.type, resource_id or of.id, of.tenant, f"{of.name} broke", property_,
+        signs=("EC2 says it is stopped", "the load balancer says it is unused") if kind is Kind.HEALTH else (),
+    )  # fmt: skip
 
 
 def scan(declared: Declared, *findings: Finding, fleets: Mapping[Urn, Fleet | Unreadable] | None = None) -> Scan:

@@ -82,6 +82,32 @@ def bad(findings: list[Finding]) -> list[tuple[str, str, Verdict]]:
     return [(f.rule, f.resource_id, f.verdict) for f in findings if f.verdict is not Verdict.PASS]
 
 
+@pytest.mark.parametrize(
+    ("changes", "signs"),
+    [
+        ({"state": "stopped"}, 1),
+        ({"state": "stopped", "target": "unused"}, 2),
+        ({"target": "unhealthy"}, 1),
+        ({"target": "unhealthy", "checks": "ok"}, 1),
+        ({"target": "unhealthy", "checks": Unreadable("denied")}, 1),
+        ({"target": "unhealthy", "checks": "impaired"}, 2),
+        ({"target": "unhealthy", "outdated": True}, 1),
+        ({"outdated": True}, 1),
+    ],
+)
+def test_signs_are_counted_by_their_source(changes: dict[str, Any], signs: int) -> None:
+    """I06: EC2, the load balancer and the status checks are a sign each; what could not be read is none."""
+    (found,) = [f for f in of(fleet(member(**changes), member("i-2"))) if f.verdict is Verdict.FAIL]
+    assert len(found.signs) == signs
+
+
+def test_a_group_without_a_load_balancer_judges_by_the_status_checks_itself() -> None:
+    """Its word and the checks are one source, so they are one sign."""
+    sick = fleet(member(target="unhealthy", checks="impaired"), member("i-2"), target_groups=())
+    (found,) = [f for f in of(sick) if f.verdict is Verdict.FAIL]
+    assert len(found.signs) == 1
+
+
 def test_a_healthy_fleet_passes() -> None:
     """One PASS for its size and one for each server."""
     findings = of(fleet(member("i-1"), member("i-2")))

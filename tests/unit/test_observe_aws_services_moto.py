@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,6 +21,7 @@ from reconciler.observe.aws import cloudwatch, elbv2, iam, kms, logs, s3
 from reconciler.observe.clients import Clients
 from reconciler.observe.executor import run
 from reconciler.observe.reads import Answer, Answers, Failed, Missing, More, Observer, Read, Sight
+from tests.moto_server import empty
 from tests.unit.observe_aws_answers import ACCOUNT, REGION, TAGS, pairs, resource
 
 OBSERVERS: Mapping[str, Observer] = {
@@ -120,9 +120,7 @@ def connection(endpoint: str) -> Iterator[tuple[Callable[[str], Any], Clients]]:
 @pytest.fixture
 def cloud(endpoint: str, connection: tuple[Callable[[str], Any], Clients]) -> Cloud:
     """A fresh tenant as the program declares it, in an account that holds other things as well."""
-    reset = urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")  # noqa: S310 - a server of our own
-    with urllib.request.urlopen(reset) as answer:  # noqa: S310
-        assert answer.status == 200
+    empty(endpoint)
     here = Cloud(*connection)
     _storage(here)
     _compute(here)

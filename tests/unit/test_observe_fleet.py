@@ -272,3 +272,29 @@ def test_ec2s_own_mark_counts_before_the_groups_note() -> None:
         {"Key": "aws:ec2launchtemplate:version", "Value": "3"},
     ]
     assert outdated("2", describe_instances=rows(marked)) is True
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (rows({"InstanceStatus": {"Status": "ok"}, "SystemStatus": {"Status": "ok"}}), "ok"),
+        (rows({"InstanceStatus": {"Status": "impaired"}, "SystemStatus": {"Status": "ok"}}), "impaired"),
+        (rows({"InstanceStatus": {"Status": "ok"}, "SystemStatus": {"Status": "impaired"}}), "impaired"),
+        (rows({"InstanceStatus": {"Status": "initializing"}, "SystemStatus": {"Status": "ok"}}), "undecided"),
+        (rows({}), "undecided"),
+        (rows(), None),
+        (failed(), None),
+        (Missing("gone"), None),
+    ],
+)
+def test_status_checks_of_a_server_that_does_not_serve(answer: Answer, said: str | None) -> None:
+    """F10 I06: only the server that is not healthy is asked for, and an answer that fails is no sign against it."""
+    table = Table(
+        {**FINE, HEALTH: rows(target("i-1"), target("i-2", "unhealthy")), "describe_instance_status i-2": answer}
+    )
+    found = observe(declared(GROUP), table, only={GROUP.urn}).fleets[GROUP.urn]
+    assert isinstance(found, Fleet)
+    assert found.members[0].checks == ""
+    checks = found.members[1].checks
+    assert checks == said if said else isinstance(checks, Unreadable)
+    assert {r.target for r in table.asked if r.operation == "describe_instance_status"} == {"i-2"}

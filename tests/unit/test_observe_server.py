@@ -15,7 +15,8 @@ from reconciler.model import Fleet, Observed, PendingOperation, Presence
 from reconciler.observe.clients import Clients
 from reconciler.observe.observe import locate_pending, observe
 from reconciler.observe.registry import KINDS
-from tests.unit.observe_server import ENVIRONMENT, World, build, serving
+from tests.moto_server import serving
+from tests.unit.observe_server import ENVIRONMENT, World, build
 from tests.unit.observe_worlds import ACCOUNT, REGION, declared, tags, urn
 
 Look = Callable[[], Observed]

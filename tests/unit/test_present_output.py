@@ -14,6 +14,7 @@ from rich.console import Console, RenderableType
 
 from reconciler.model import (
     AcceptedBy,
+    Attribution,
     Deferral,
     Kind,
     Outcome,
@@ -26,6 +27,7 @@ from reconciler.model import (
     Verdict,
 )
 from reconciler.present import documents, tables
+from reconciler.record.documents import from_finding, to_finding
 from tests.unit.plan_worlds import cell, finding, resource, scan
 
 SUBNET = resource("urn:pulumi:dev::p::aws:ec2/subnet:Subnet::acme-a")
@@ -109,3 +111,16 @@ def test_a_short_name_is_the_type_and_the_logical_name() -> None:
     """People read the last type and the logical name of a URN, not the path of its parents."""
     urn = Urn("urn:pulumi:dev::stackmend::stackmend:index:Tenant$aws:ec2/vpc:Vpc::acme-vpc")
     assert tables.short(urn) == "Vpc acme-vpc"
+
+
+def test_who_changed_it_is_shown_kept_and_no_part_of_the_finding_s_id() -> None:
+    """An attribution is in the table, the JSON and the record, and the same fault keeps its id (T11)."""
+    who = Attribution("arn:aws:iam::1:user/x", "ec2:CreateTags", datetime(2026, 3, 1, tzinfo=UTC), "203.0.113.7", "e-1")
+    named = replace(FAILING, attribution=who)
+    assert named.id == FAILING.id
+    assert "user/x" in shown(tables.scan_tables(scan(cell(SUBNET), named), everything=False))
+    assert documents.finding_document(named)["attribution"]["source_address"] == "203.0.113.7"
+    assert to_finding(from_finding(named)).attribution == who
+    unknown = replace(FAILING, attribution=Attribution(not_known="nobody was asked"))
+    assert to_finding(from_finding(unknown)).attribution == unknown.attribution
+    assert to_finding(from_finding(FAILING)).attribution is None

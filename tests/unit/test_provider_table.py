@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import re
+import sys
 from typing import Any
 
+import pulumi_aws
 import pytest
 
 from sandbox.provider.plugin import KINDS
@@ -19,11 +19,11 @@ KIND_OF = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 def sdk(token: str) -> tuple[type[Any], type[Any]]:
     """The SDK's resource class of a type and its Args class, from the module that defines them."""
     _, path, name = token.split(":")
-    module, _, resource = path.partition("/")
-    file = re.sub(r"(?<!^)(?=[A-Z])", "_", resource).lower()
-    source = importlib.import_module(f"pulumi_aws.{module}.{file}")
+    # Through the package's own attributes: a submodule imported past its lazy package leaves that one half loaded.
+    resource = getattr(getattr(pulumi_aws, path.partition("/")[0]), name)
+    source = sys.modules[resource.__module__]
     # Where an object of that name exists too, the SDK calls the resource's arguments differently.
-    return getattr(source, name), getattr(source, f"{name}InitArgs", None) or getattr(source, f"{name}Args")
+    return resource, getattr(source, f"{name}InitArgs", None) or getattr(source, f"{name}Args")
 
 
 def names(cls: type[Any]) -> set[str]:

@@ -55,6 +55,13 @@ def ssh_sources(w: World) -> Any:
     return [(p["FromPort"], p["IpRanges"][0]["CidrIp"]) for p in group["IpPermissions"]]
 
 
+def server_groups(w: World) -> Any:
+    filters: Any = [{"Name": "tag:Name", "Values": [f"{w.tenant}-server-sg"]}]
+    groups = w.victim.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+    assert {g["VpcId"] for g in groups} == {w.vpc}
+    return len(groups)
+
+
 def vpc_tags(w: World) -> Any:
     return {t["Key"] for t in w.victim.ec2.describe_vpcs(VpcIds=[w.vpc])["Vpcs"][0]["Tags"]}
 
@@ -144,6 +151,7 @@ EFFECTS: dict[str, tuple[Callable[[World], Any], Any, Any]] = {
     "detach-subnet": (associated, True, False),
     "disable-dns-hostnames": (dns_hostnames, True, False),
     "expose-subnet": (public_addresses, False, True),
+    "leave-orphan": (server_groups, 1, 2),
     "strip-tag": (vpc_tags, OWNED, OWNED - {tags.OWNER}),
     "unblock-bucket": (
         lambda w: gone(w.victim.s3.get_public_access_block, Bucket=w.bucket),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import threading
 
+import structlog
+
+from reconciler import log
 from reconciler.errors import StackmendError
 from reconciler.service import Service
 
@@ -55,6 +59,23 @@ def test_a_signal_lets_the_tick_in_progress_end() -> None:
     assert Service(tick, seconds=1).run() == 1
     assert finished == [1]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_signal_in_the_middle_of_a_log_line_stops_the_service() -> None:
+    """F25: SIGTERM that comes while the service writes a line of its log neither hangs it nor is lost."""
+
+    class Interrupting(io.StringIO):
+        def write(self, text: str) -> int:
+            if "a line" in text:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().write(text)
+
+    before = structlog.get_config()
+    log.configure(json=True, stream=Interrupting())
+    try:
+        assert Service(lambda: structlog.get_logger().info("a line"), seconds=3600).run() == 1
+    finally:
+        structlog.configure(**before)
 
 
 def test_stop_wakes_a_waiting_service() -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from reconciler.errors import ConfigurationError
 from reconciler.settings import Amount, Settings, load
+from reconciler.wiring import probe_target
 
 
 @pytest.fixture
@@ -239,3 +240,63 @@ def test_every_setting_is_documented() -> None:
                 assert f"`[{name}]`" in text
             else:
                 assert f"| `{info.validation_alias or name}` |" in text
+
+
+PROBES = """
+cell = "dev"
+[probe]
+samples = 5
+ca_file = "ca.pem"
+[probe.targets."acme-*"]
+path = "/healthz"
+[probe.targets.acme-bank]
+scheme = "http"
+host = "bank.example"
+[probe.targets."*"]
+port = 8443
+"""
+
+
+def test_a_tenants_own_probe_comes_before_a_pattern(folder: Path) -> None:
+    """Nobody is probed by default; a name beats every pattern, and of those the first that fits counts."""
+    assert probe_target(Settings(cell="dev"), "acme-bank") is None
+    (folder / "stackmend.toml").write_text(PROBES)
+    loaded = load()
+    bank, clinic, other = (probe_target(loaded, t) for t in ("acme-bank", "acme-clinic", "globex"))
+    assert bank is not None
+    assert clinic is not None
+    assert other is not None
+    assert (bank.scheme, bank.host, bank.port, bank.path) == ("http", "bank.example", 80, "/")
+    assert (clinic.port, clinic.path, clinic.samples, clinic.ca_file) == (443, "/healthz", 5, Path("ca.pem"))
+    assert (other.port, other.expected, other.private) == (8443, frozenset({200}), False)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('path = "healthz"', "probe.targets.acme.path"),
+        ('path = "/a b"', "probe.targets.acme.path"),
+        ('host = "evil.example/x"', "probe.targets.acme.host"),
+        ('host = "user@evil.example"', "probe.targets.acme.host"),
+        ('server_name = "a b"', "probe.targets.acme.server_name"),
+        ("port = 0", "probe.targets.acme.port"),
+        ('scheme = "ftp"', "probe.targets.acme.scheme"),
+        ("expected = []", "probe.targets.acme.expected"),
+        ("expected = [20]", "probe.targets.acme.expected"),
+        ('private = "yes"', "probe.targets.acme.private"),
+        ("verify = false", "probe.targets.acme.verify"),
+    ],
+)
+def test_a_probe_that_cannot_be_made_is_refused(folder: Path, line: str, words: str) -> None:
+    """B10 B11 B12 B15 B30: the mistake is named, and TLS verification has no switch."""
+    assert words in refused(folder, f'cell = "dev"\n[probe.targets.acme]\n{line}\n')
+
+
+def test_a_flag_in_the_environment_is_a_word(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """B12: ``true`` and ``false`` are understood there, and nothing else is taken for one of them."""
+    monkeypatch.setenv("STACKMEND_ORPHANS__REMOVE", "true")
+    assert load(cell="dev").orphans.remove is True
+    for word in ("yes", "1", "True", "on"):
+        monkeypatch.setenv("STACKMEND_ORPHANS__REMOVE", word)
+        with pytest.raises(ConfigurationError, match=r"orphans\.remove"):
+            load(cell="dev")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from reconciler.act.strategies import escalate, reapply, recreate, restore, rollout
+from reconciler.act.strategies import adopt, escalate, reapply, recreate, remove, restore, rollout
 from reconciler.act.strategies.base import Strategy
 
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
-    {module.STRATEGY.name: module.STRATEGY for module in (reapply, recreate, restore, rollout, escalate)}
+    {module.STRATEGY.name: module.STRATEGY for module in (reapply, recreate, restore, rollout, adopt, remove, escalate)}
 )

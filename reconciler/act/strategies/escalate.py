@@ -12,6 +12,8 @@ def _run(repair: Repair, tools: Tools) -> Ending:
     for urn in repair.urns:
         resource = tools.declared.resources.get(urn)
         told.append(f"{resource.name} ({resource.type}, {resource.id})" if resource else str(urn))
+    if not repair.urns:
+        told += repair.members
     return Ending(Status.ESCALATED, f"{repair.reason}; a person should look at {', '.join(told)}")
 
 

@@ -88,6 +88,7 @@ def _described(declared: DeclaredResource, row: Row) -> dict[str, Value]:
     zones = row.get("AvailabilityZones", ())
     found: dict[str, Value] = {
         "name": row.get("LoadBalancerName"),
+        "dnsName": row.get("DNSName"),
         "internal": row.get("Scheme") == "internal",
         "loadBalancerType": row.get("Type"),
         "ipAddressType": row.get("IpAddressType"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from reconciler.model import DeclaredResource, ResourceKind, Value
 from reconciler.observe.aws._common import call, tagged, text, together
@@ -162,7 +163,11 @@ def _locate(declared: DeclaredResource, answers: Answers) -> str | Missing | Fai
 
 
 def _owned(answers: Answers) -> Iterable[Owned]:
-    return (owned for _, owned in tagged(answers, TAG_INDEX, LISTING, lambda row: str(row["TargetGroupArn"])))
+    found = tagged(answers, TAG_INDEX, LISTING, lambda row: str(row["TargetGroupArn"]))
+    return (
+        replace(owned, network=str(row.get("VpcId", "")), physical_name=str(row.get("TargetGroupName", "")))
+        for row, owned in found
+    )
 
 
 TARGET_GROUP = Observer(

@@ -25,6 +25,7 @@ GROUP = "aws:autoscaling/group:Group"
 PERMISSIONS = (
     "autoscaling:DescribeAutoScalingGroups",
     "autoscaling:DescribeTags",
+    "ec2:DescribeInstanceStatus",
     "ec2:DescribeInstances",
     "ec2:DescribeLaunchTemplateVersions",
     "ec2:DescribeLaunchTemplates",
@@ -68,6 +69,10 @@ def see(declared: DeclaredResource, answers: Answers) -> Fleet | Missing | Faile
         if inside["LifecycleState"] == "Detached" and state == "terminated":
             continue
         target, reason = found
+        checks = _checks(inside, state, target, answers)
+        if isinstance(checks, More):
+            asked.append(checks)
+            continue
         members.append(
             Member(
                 instance_id=inside["InstanceId"],
@@ -78,6 +83,7 @@ def see(declared: DeclaredResource, answers: Answers) -> Fleet | Missing | Faile
                 target_reason=reason,
                 launched=_launched(instance),
                 outdated=outdated,
+                checks=checks,
             )
         )
     if (more := together(*asked)).reads:
@@ -154,6 +160,34 @@ def _state(instance: Row | Missing | Failed) -> str | Unreadable:
         return "terminated"
     state: str = instance["State"]["Name"]
     return state
+
+
+def _checks(
+    inside: Row, state: str | Unreadable, target: str | Unreadable, answers: Answers
+) -> str | Unreadable | More:
+    """EC2's status checks of a server that runs and does not serve. Nobody else's matter, so nobody else's are read."""
+    if inside["LifecycleState"] != "InService" or state != "running" or target in ("healthy", "initial"):
+        return ""
+    if isinstance(target, Unreadable):
+        return ""
+    answer = answers.one(_status_of(inside["InstanceId"]))
+    if isinstance(answer, More):
+        return answer
+    if not isinstance(answer, Mapping):
+        return Unreadable(answer.how if isinstance(answer, Missing) else answer.reason)
+    both = {str(answer.get(name, {}).get("Status", "")) for name in ("InstanceStatus", "SystemStatus")}
+    return "impaired" if "impaired" in both else "ok" if both == {"ok"} else "undecided"
+
+
+def _status_of(instance: str) -> Read:
+    return call(
+        "ec2",
+        "describe_instance_status",
+        "InstanceStatuses",
+        absent=("InvalidInstanceID.NotFound",),
+        target=instance,
+        InstanceIds=[instance],
+    )
 
 
 def _zone(instance: Row | Missing | Failed) -> str:

@@ -1,0 +1,111 @@
+"""Since when a fault has been seen: it counts from the first look of an unbroken row of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from reconciler.model import Finding, Kind, Urn, Verdict
+from reconciler.record.sightings import first_seen, sight
+from reconciler.record.store import Store
+from tests.unit.record_worlds import START, Time, finding, open_store
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time(passed=0)
+
+
+@pytest.fixture
+def store(tmp_path: Path, time: Time) -> Iterator[Store]:
+    with open_store(tmp_path, time) as store:
+        yield store
+
+
+def server(id_: str = "i-1", verdict: Verdict = Verdict.FAIL, rule: str = "health.target") -> Finding:
+    signs = ("sign",) if verdict is Verdict.FAIL else ()
+    return finding("g", verdict, kind=Kind.HEALTH, rule=rule, resource_id=id_, property="", signs=signs)
+
+
+def stray(id_: str = "sg-1") -> Finding:
+    return finding(kind=Kind.ORPHAN, rule="orphan.stray", urn=Urn(""), resource_id=id_)
+
+
+def age(store: Store, found: Finding, cell: str = "dev") -> timedelta | None:
+    first = first_seen(store, cell).get(found.id)
+    return store.clock.now() - first if first else None
+
+
+def test_it_counts_from_the_first_look(store: Store, time: Time) -> None:
+    """Two looks at the same fault, a minute apart, and a restart of the program between them."""
+    sight(store, "dev", [server(), stray()], every=True)
+    time.passed += 60
+    sight(store, "dev", [server(), stray()], every=True)
+    assert age(store, server()) == age(store, stray()) == timedelta(seconds=60)
+    assert age(store, server(), cell="prod") is None
+
+
+def test_a_look_that_shows_it_in_order_begins_anew(store: Store, time: Time) -> None:
+    """A server that flaps has not been failing since its first failure."""
+    for verdict in (Verdict.FAIL, Verdict.PASS, Verdict.FAIL):
+        time.passed += 60
+        sight(store, "dev", [server(verdict=verdict)], every=True)
+    assert age(store, server()) == timedelta(0)
+
+
+def test_another_fault_of_the_same_server_is_another_sighting(store: Store, time: Time) -> None:
+    """An outdated server that then fails its check has failed that check only now, and is not outdated any more."""
+    old = server(rule="health.outdated-template")
+    sight(store, "dev", [old], every=True)
+    time.passed += 60
+    sight(store, "dev", [server()], every=True)
+    assert age(store, server()) == timedelta(0)
+    assert age(store, old) is None
+
+
+@pytest.mark.parametrize("between", [[server(verdict=Verdict.UNKNOWN)], []])
+def test_a_look_that_saw_nothing_changes_nothing(store: Store, time: Time, between: list[Finding]) -> None:
+    """I06: UNKNOWN neither ends nor begins a row, nor does a look at another tenant; a neighbour's health neither."""
+    sight(store, "dev", [server()], every=True)
+    time.passed += 60
+    sight(store, "dev", [*between, server("i-2", Verdict.PASS)], every=False)
+    assert age(store, server()) == timedelta(seconds=60)
+
+
+def test_a_stray_that_is_gone_begins_anew(store: Store, time: Time) -> None:
+    """A full look without it ends the row; a look at one tenant, which is not for strays, does not."""
+    sight(store, "dev", [stray()], every=True)
+    time.passed += 60
+    sight(store, "dev", [], every=False)
+    assert age(store, stray()) == timedelta(seconds=60)
+    sight(store, "dev", [stray("sg-2")], every=True)
+    assert age(store, stray()) is None
+
+
+def test_a_clock_set_back_begins_anew(store: Store, time: Time) -> None:
+    """F37: what was first seen in the future makes nothing older, and does not stay young for ever."""
+    time.wall_offset = 3600
+    sight(store, "dev", [server()], every=True)
+    time.wall_offset = 0
+    sight(store, "dev", [server()], every=True)
+    time.passed += 60
+    assert age(store, server()) == timedelta(seconds=60)
+
+
+def test_what_is_seen_no_more_is_forgotten(store: Store, time: Time) -> None:
+    """A server that was replaced leaves nothing behind for ever."""
+    sight(store, "dev", [server()], every=True)
+    time.passed += timedelta(days=8).total_seconds()
+    sight(store, "dev", [server("i-2")], every=True)
+    assert age(store, server()) is None
+    assert age(store, server("i-2")) == timedelta(0)
+
+
+def test_what_no_repair_waits_for_is_not_kept(store: Store) -> None:
+    """Drift is repaired at once, and what passes needs no waiting."""
+    sight(store, "dev", [finding(), server(verdict=Verdict.PASS)], every=True)
+    assert first_seen(store, "dev") == {}
+    assert store.clock.now() == START
