@@ -195,6 +195,20 @@ def resume(cell: CellOption = None, tenant: TenantOption = None) -> None:
             )
 
 
+@app.command()
+def quarantine(
+    instance: Annotated[str, typer.Argument(help="the id of a server of one of the cell's fleets")],
+    reason: Annotated[str, typer.Option("--reason", help="why; it is recorded and put on the server")],
+    cell: CellOption = None,
+) -> None:
+    """Mark a server as compromised: the next pass isolates, keeps and replaces it."""
+    with _cycle(cell) as cycle, tables.live_repairs() as progress:
+        outcome = cycle.quarantine(instance, reason, progress=progress)
+    tables.console().print(outcome.reason)
+    if outcome.status is not Status.HEALED:
+        raise typer.Exit(1)
+
+
 @ledger_app.command("verify")
 def ledger_verify(
     cell: CellOption = None,

@@ -11,8 +11,8 @@ import secrets
 import socket
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -57,9 +57,11 @@ from reconciler.record.lease import Lease
 from reconciler.record.store import Run, Store
 from reconciler.settings import Settings
 from reconciler.verify.verify import verify
-from reconciler.wiring import GuardedWriter, ReadOnlyJournal, floors_of, pace_of, policy_of
+from reconciler.wiring import GuardedWriter, ReadOnlyJournal, floors_of, pace_of, policy_of, sessions_of
 
 log = structlog.get_logger(__name__)
+
+GROUP = "aws:autoscaling/group:Group"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,12 @@ class Cycle:
         self.settings, self.store = settings, store
         self._cell = settings.cell
         self._actor = f"{getpass.getuser()}@{socket.gethostname()}"
-        self._policy = policy_of(settings)
         self._source = StackSource(settings)
         self._looking = Looking(settings, store, observers, actor=self._actor)
         self._attributing = Attributing(settings.attribution, self._looking.aws)
         self._period: datetime | None = None
         self._locks: tuple[Path | None] | None = None
+        self._policy = policy_of(settings, self._looking.kinds)
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -198,9 +200,11 @@ class Cycle:
     def _plan(self, scan: Scan, spent: Sequence[Repair] = ()) -> Plan:
         now = datetime.now(UTC)
         needs = Graph(scan.declared)
+        remembered = timedelta(hours=self.settings.rollout.remember_hours)
+        bad_images = journal.bad_images(self.store, self._cell, now - remembered)
         return make_plan(
             scan,
-            self._policy,
+            replace(self._policy, bad_images=bad_images),
             journal.attempts(self.store, self._cell, now - self._policy.flap_window),
             self._looking.kinds,
             now=now,
@@ -257,6 +261,43 @@ class Cycle:
                 located[urn] = answer
         return located
 
+    def quarantine(self, instance: str, reason: str, *, progress: Progress) -> Outcome:
+        """Mark a server of one of the cell's fleets as compromised, under the lease and in the ledger.
+
+        The next pass isolates it. Raises ConfigurationError if no fleet of the cell has it, LeaseHeld.
+        """
+        run_id = self._begin("quarantine")
+        declared = self._declared()
+        fleets = observe(
+            declared,
+            self._looking.aws(declared),
+            only={r.urn for r in declared.resources.values() if r.type == GROUP},
+            observers=self._looking.observers,
+        ).fleets
+        group = next(
+            (
+                u
+                for u, f in fleets.items()
+                if isinstance(f, Fleet) and any(m.instance_id == instance for m in f.members)
+            ),
+            None,
+        )
+        if group is None:
+            raise ConfigurationError(f"no fleet of cell {self._cell} has a server {instance!r}")
+        tenant = declared.resources[group].tenant
+        mark = Repair("mark", tenant, (group,), (), reason, members=(instance,))
+        with self._looking.engine() as engine:
+            lease = Lease.acquire(self.store, self._cell, seconds=self.settings.lease_seconds, actor=self._actor)
+            try:
+                with lease.kept():
+                    held = journal.Journal(lease, run_id=run_id, actor=self._actor)
+                    tools = self._tools(declared, engine, held, progress, frozenset())
+                    (outcome,) = act(Plan(run_id, self._cell, (mark,), ()), tools)
+            finally:
+                lease.release()
+        self.store.finish_run(run_id, summary={"outcomes": [outcome_document(outcome)]}, findings=(), actor=self._actor)
+        return outcome
+
     # --- what the stages are given -------------------------------------------------------------------------
 
     def _tools(
@@ -269,6 +310,9 @@ class Cycle:
     ) -> Tools:
         aws = self._looking.aws(declared)
         changes = engine.changes
+        sessions = sessions_of(self.settings, aws)
+        if sessions is not None:
+            engine.acts_as(sessions.environment)
 
         def look(urns: Collection[Urn]) -> tuple[Finding, ...]:
             # The state is read again: a repair gives resources new ids, and somebody may have deployed.
@@ -284,7 +328,7 @@ class Cycle:
 
         return Tools(
             engine=engine,
-            aws=GuardedWriter(aws),
+            aws=GuardedWriter(aws, sessions),
             journal=held,
             look=look,
             fleet=fleet,
@@ -305,6 +349,9 @@ class Cycle:
             pace=pace_of(self.settings),
             state=engine,
             unsettled=unsettled,
+            apart=sessions is not None,
+            pause=lambda tenant, why: self.store.pause(self._cell, tenant=tenant, reason=why, who="stackmend"),
+            now=lambda: datetime.now(UTC),
         )
 
     def _paused(self) -> Mapping[str | None, str]:

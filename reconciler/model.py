@@ -175,6 +175,8 @@ class ObservedResource:
     path: Path = Path.BULK
     differing: frozenset[str] = frozenset()
     """Properties that the provider says are not as declared; it knows its type, so no comparison here overrules it."""
+    failed: str = ""
+    """Why AWS says that it failed for good, though it is there; empty if AWS does not say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +232,20 @@ class Member:
     launched: datetime | None = None
     outdated: bool | Unreadable = False
     """Whether it was launched from a template that differs in content from the one its group launches now."""
+    compromised: str = ""
+    """Why somebody says that it is compromised; empty if nobody does."""
+
     checks: str | Unreadable = ""
     """What EC2's own status checks say of it: ``ok``, ``impaired``, …; empty if there was no need to ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A server that is isolated, kept for whoever investigates."""
+
+    instance_id: str
+    until: datetime | None
+    """When it may go; None if its tag cannot be read: then it stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +260,10 @@ class Fleet:
     members: tuple[Member, ...]
     grace_seconds: int = 300
     target_groups: tuple[str, ...] = ()
+    launches: str = ""
+    """What the group launches now, as ``template id:version``; empty if it is not known."""
+    quarantined: tuple[Quarantined, ...] = ()
+    """Servers that were taken out of it because they were compromised, and still exist."""
 
     @property
     def healthy(self) -> tuple[Member, ...]:
@@ -480,6 +498,8 @@ class Repair:
     after: tuple[str, ...] = ()
     """Ids of repairs that must be healed first."""
     cost: int = 1
+    replaces: tuple[Urn, ...] = ()
+    """Those of ``urns`` that the engine may replace."""
     adopts: Urn = Urn("")
     """For an adoption: the declared resource that the one of ``members`` becomes, with the name AWS knows that by."""
     physical_name: str = ""
@@ -538,6 +558,8 @@ class Outcome:
     reason: str = ""
     tenant: str | None = None
     finding_ids: tuple[str, ...] = ()
+    bad_image: str = ""
+    """What the group launched (``Fleet.launches``) when its new servers failed to become healthy."""
 
 
 @dataclass(frozen=True, slots=True)

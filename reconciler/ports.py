@@ -60,11 +60,12 @@ class AwsWriter(Protocol):
         """The cell's boto3 client of a service. Reads pass its guard; anything else needs a permit."""
 
     def permit(
-        self, repair_id: str, *, operations: Collection[str], resources: Collection[str]
+        self, repair_id: str, *, operations: Collection[str], resources: Collection[str], tenant: str | None = None
     ) -> AbstractContextManager[object]:
         """While it is open, ``service:Operation``s pass the guard if all they name is in ``resources``.
 
-        ``resources`` are ids, names or ARNs, as the calls will name them.
+        ``resources`` are ids, names or ARNs, as the calls will name them. ``client`` then gives clients of the tenant's
+        own session, if there are sessions.
         """
 
 

@@ -180,6 +180,46 @@ class Rollout(_Table):
         default_factory=lambda: {tier.value: policy.healthy_floor_percent for tier, policy in TIERS.items()}
     )
     """Healthy servers that a fleet never goes below, in percent of the desired number, by tier."""
+    batch: Count = Field(default=1, ge=1, le=100)
+    """Servers that refresh-image replaces at a time, once the first one has proven the image."""
+    remember_hours: Seconds = Field(default=24, ge=1, le=30 * 24)
+    """How long a template version whose servers did not become healthy is not rolled out again."""
+
+
+class StrategyRow(_Table):
+    """``[[strategies]]``: which strategy answers faults of a kind, on some types, of tenants of a tier."""
+
+    strategy: str = Field(min_length=1, max_length=100)
+    type: str = Field(default="*", min_length=1, max_length=200)
+    """A type token, or a pattern over them such as ``aws:ec2/*``."""
+    kind: str = "*"
+    tier: str = "*"
+
+    @model_validator(mode="after")
+    def _tier_exists(self) -> StrategyRow:
+        if self.tier != "*" and self.tier not in (known := [t.value for t in TIERS]):
+            raise ValueError(f"there is no tier {self.tier!r}: allowed are *, {', '.join(known)}")
+        return self
+
+
+class Quarantine(_Table):
+    """``[quarantine]``: servers that are isolated because they were compromised."""
+
+    keep_hours: Seconds = Field(default=72, ge=1, le=365 * 24)
+    """How long an isolated server is kept for whoever investigates, before a later pass terminates it."""
+
+
+class Sessions(_Table):
+    """``[sessions]``: roles to act under, one for each tenant. Without a pattern there is one identity for all."""
+
+    role_arn_pattern: str | None = Field(
+        default=None, pattern=r"^arn:[a-z-]+:iam::\d{12}:role/[A-Za-z0-9+=,.@_/-]*\{tenant\}[A-Za-z0-9+=,.@_/-]*$"
+    )
+    """ARN of a tenant's role, with ``{tenant}`` in it."""
+    external_id: str = Field(default="stackmend/{cell}/{tenant}", min_length=2, max_length=500)
+    """What the role's trust policy asks for; ``{cell}`` and ``{tenant}`` are filled in."""
+    seconds: Count = Field(default=900, ge=900, le=43_200)
+    """How long the credentials of a session last."""
 
 
 class EventSettings(_Table):
@@ -237,6 +277,10 @@ class Settings(BaseSettings):
     flap: Flap = Flap()
     verify: Verify = Verify()
     rollout: Rollout = Rollout()
+    quarantine: Quarantine = Quarantine()
+    sessions: Sessions = Sessions()
+    strategies: tuple[StrategyRow, ...] = ()
+    """Rows before those of the strategy table."""
     health: Health = Health()
     probe: Probe = Probe()
     orphans: Orphans = Orphans()

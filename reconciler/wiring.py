@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any, NoReturn
@@ -17,27 +17,52 @@ from reconciler.act.tools import Pace
 from reconciler.detect.exceptions import AcceptedException
 from reconciler.detect.exceptions import parse as parse_exceptions
 from reconciler.errors import ConfigurationError, WriteRefused
-from reconciler.model import Declared, Outcome, Repair, Urn
+from reconciler.model import Declared, Outcome, Repair, ResourceKind, Urn
 from reconciler.observe import guard
 from reconciler.observe.clients import Clients
 from reconciler.observe.probes import Target
+from reconciler.observe.sessions import Sessions
 from reconciler.plan.policy import Limit, Policy
+from reconciler.plan.strategy import Row, overrides
 from reconciler.settings import Amount, Settings
 
 
 class GuardedWriter:
     """``ports.AwsWriter`` on the observing stage's own clients: the same guard stops every unnamed write."""
 
-    def __init__(self, clients: Clients) -> None:
-        self._clients = clients
+    def __init__(self, clients: Clients, sessions: Sessions | None = None) -> None:
+        self._clients, self._sessions = clients, sessions
+        self._acting: Clients | None = None
 
     def client(self, service: str) -> Any:
-        return self._clients.client(service)
+        return (self._acting or self._clients).client(service)
 
+    @contextmanager
     def permit(
-        self, repair_id: str, *, operations: Collection[str], resources: Collection[str]
-    ) -> AbstractContextManager[object]:
-        return guard.permit(repair_id, operations=operations, resources=resources)
+        self, repair_id: str, *, operations: Collection[str], resources: Collection[str], tenant: str | None = None
+    ) -> Iterator[object]:
+        """What a tenant's repair may do, under that tenant's role if there are roles. Raises SessionRefused."""
+        if self._sessions is not None and tenant is not None:
+            self._acting = self._sessions.clients(tenant, operations=operations, resources=resources)
+        try:
+            with guard.permit(repair_id, operations=operations, resources=resources) as granted:
+                yield granted
+        finally:
+            self._acting = None
+
+
+def sessions_of(settings: Settings, clients: Clients) -> Sessions | None:
+    """The tenants' roles; None if there are none."""
+    found = settings.sessions
+    if found.role_arn_pattern is None:
+        return None
+    return Sessions(
+        clients,
+        cell=settings.cell,
+        pattern=found.role_arn_pattern,
+        external_id=found.external_id,
+        seconds=found.seconds,
+    )
 
 
 class ReadOnlyJournal:
@@ -56,8 +81,11 @@ class ReadOnlyJournal:
         raise WriteRefused("a dry run writes nothing", where=where)
 
 
-def policy_of(settings: Settings) -> Policy:
+def policy_of(settings: Settings, kinds: Mapping[str, ResourceKind]) -> Policy:
+    """Raises ConfigurationError for a row of ``[[strategies]]`` that cannot be used."""
+    rows = (Row(r.strategy, r.type, r.kind, r.tier) for r in settings.strategies)
     return Policy(
+        overrides=overrides(rows, kinds),
         budget_global=_limit(settings.budget.overall),
         budget_tenant=_limit(settings.budget.tenant),
         breaker_share=settings.breaker.share,
@@ -82,6 +110,8 @@ def pace_of(settings: Settings) -> Pace:
         poll=settings.verify.poll_seconds,
         bake=settings.rollout.bake_seconds,
         patience=settings.verify.timeout_seconds,
+        batch=settings.rollout.batch,
+        keep_hours=settings.quarantine.keep_hours,
     )
 
 

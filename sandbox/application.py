@@ -8,6 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 TAG = "sandbox:application"
+CAPACITY = "sandbox:capacity"
+"""On an image, with the name of a zone: there is no room in it for another server of that image."""
+BALANCER = "sandbox:balancer"
+"""On a load balancer, with ``failed``: AWS could not set it up."""
 
 STATES: Mapping[str, tuple[str, str, str]] = {
     "down": ("unhealthy", "Target.Timeout", "Request timed out"),

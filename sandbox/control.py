@@ -20,6 +20,8 @@ class Write:
     params: str
     actor: str
     status: int
+    healthy: dict[str, int]
+    """Servers in service that answer the load balancer, by auto scaling group, right after the call."""
 
     @property
     def call(self) -> str:

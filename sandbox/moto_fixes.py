@@ -18,7 +18,14 @@ from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.instances import MetadataOptions
 from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateBackend
 from moto.ec2.responses.launch_templates import LaunchTemplates
-from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeListener, FakeTargetGroup
+from moto.elbv2.models import (
+    ELBv2Backend,
+    FakeHealthStatus,
+    FakeListener,
+    FakeLoadBalancer,
+    FakeTargetGroup,
+    elbv2_backends,
+)
 
 from sandbox import application
 
@@ -51,6 +58,7 @@ def apply() -> None:
         (AutoScalingBackend, "enter_standby_instances", enter_standby_instances),
         (ELBv2Backend, "describe_target_health", describe_target_health),
         (FakeTargetGroup, "health_for", health_of_target),
+        (FakeLoadBalancer, "load_balancer_state", property(state_of_balancer)),
         (FakeListener, "ssl_policy", property(policy_of_listener, set_policy_of_listener)),
         (LaunchTemplates, "_get_int_param", unlimited_page),
         (LaunchTemplateBackend, "describe_launch_templates", described_templates),
@@ -102,6 +110,36 @@ def _failing(backend: Any, group: Any, state: Any) -> bool:
     )
 
 
+def healthy_servers() -> dict[str, int]:
+    """How many members of each group run, are in service and answer every load balancer they are behind."""
+    found: dict[str, int] = {}
+    for regions in autoscaling_backends.values():
+        for backend in regions.values():
+            for name, group in backend.autoscaling_groups.items():
+                found[name] = sum(_serves(backend, group, s) for s in group.instance_states)
+    return found
+
+
+def _serves(backend: Any, group: Any, state: Any) -> bool:
+    if state.lifecycle_state != "InService" or state.instance.state != "running":
+        return False
+    targets = [backend.elbv2_backend.target_groups.get(arn) for arn in group.target_group_arns]
+    return all(
+        t is not None
+        and state.instance.id in t.targets
+        and t.health_for({"Id": state.instance.id, "Port": t.port}, backend.ec2_backend).status == "healthy"
+        for t in targets
+    )
+
+
+def _with_room(group: Any, subnets: list[str]) -> list[str]:
+    """The subnets whose zone has room left; a tag on the image that is launched names a zone that has none."""
+    backend, template = group.autoscaling_backend.ec2_backend, group.ec2_launch_template
+    image = template.default_version().data.get("ImageId", "") if template else ""
+    full = backend.tags.get(image, {}).get(application.CAPACITY)
+    return [s for s in subnets if full is None or backend.get_subnet(s).availability_zone != full]
+
+
 def _suspended(group: Any) -> set[str]:
     return {process["ProcessName"] for process in group.suspended_processes}
 
@@ -114,7 +152,10 @@ def launch(self: Any, count_needed: int, propagated_tags: dict[str, str]) -> Non
     for _ in range(count_needed):
         if subnets:
             used = Counter(s.instance.subnet_id for s in self.instance_states)
-            self.vpc_zone_identifier = min(subnets.split(","), key=lambda subnet: used[subnet])
+            open_ = _with_room(self, subnets.split(","))
+            if not open_:
+                return
+            self.vpc_zone_identifier = min(open_, key=lambda subnet: used[subnet])
         try:
             _launch(self, 1, propagated_tags)
         finally:
@@ -234,6 +275,15 @@ def health_of_target(self: Any, target: dict[str, Any], ec2_backend: Any) -> Fak
     if said not in application.STATES:
         return health
     return FakeHealthStatus(health.instance_id, health.port, health.health_check_port, *application.STATES[said])
+
+
+def state_of_balancer(self: Any) -> dict[str, str]:
+    """The load balancer's state; a tag says that it failed."""
+    account, region = self.arn.split(":")[4], self.arn.split(":")[3]
+    tags = elbv2_backends[account][region].tagging_service.get_tag_dict_for_resource(self.arn)
+    if tags.get(application.BALANCER) == "failed":
+        return {"Code": "failed", "Reason": "it could not be set up"}
+    return {"Code": self.state}
 
 
 def policy_of_listener(self: Any) -> str | None:

@@ -61,6 +61,7 @@ class Recorder:
             "params": call.params,
             "actor": call.actor,
             "status": 0,
+            "healthy": {},
         }
         with self._lock:
             self._counts[call.actor, f"{call.service}:{call.action}", call.writes] += 1
@@ -99,7 +100,12 @@ class Application:
         call = read_call(environ, body)
         entry = self.recorder.began(call)
         rule = self.rules.take(call)
-        response = self._ask(call, environ, body) if rule is None else self._break(rule, call, environ, body)
+        try:
+            response = self._ask(call, environ, body) if rule is None else self._break(rule, call, environ, body)
+        finally:
+            if call.writes:
+                with self._moto_lock:
+                    entry["healthy"] = moto_fixes.healthy_servers()
         entry["status"] = response.status
         return response
 

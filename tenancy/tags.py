@@ -14,6 +14,15 @@ TIER = "stackmend:tier"
 REGIME = "stackmend:regime"
 OWNER = "stackmend:owner"
 
+COMPROMISED = "stackmend:compromised"
+"""On a server, with the reason: somebody, or something that watches, says that it was broken into."""
+QUARANTINED_FROM = "stackmend:quarantined-from"
+"""On a server that was isolated: the group it was taken out of."""
+KEEP_UNTIL = "stackmend:keep-until"
+"""On it and on the snapshots of its volumes: the moment (ISO 8601) until which they are kept for an investigation."""
+FORENSIC = "stackmend:forensic"
+"""On a snapshot: the server whose volume it shows."""
+
 OWNERSHIP = (CELL, TENANT, TIER, REGIME, OWNER)
 """The keys that together say whose a resource is; every taggable resource has all of them."""
 

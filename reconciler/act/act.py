@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from reconciler.act import wellbeing
 from reconciler.act.batch import repair_together
 from reconciler.act.needed import still_needed
 from reconciler.act.process import EngineStopped
@@ -83,30 +84,75 @@ class _Work:
         self.open: dict[Repair, _Open] = {}
         self.outcomes: list[Outcome] = []
         self.ended: dict[str, Status] = {}
+        self.stopped: dict[str | None, str] = {}
+        """Tenants that a repair has made worse, with the reason: nothing more is done to them."""
 
     def do(self, turn: Sequence[Repair]) -> None:
+        endings: list[tuple[Repair, Ending]] = []
         try:
             for repair in turn:
                 self.begin(repair)
             ready = self.checked(turn)
+            writing = {r.tenant for r in ready if STRATEGIES[r.strategy].writes and not self.dry_run}
+            before = wellbeing.of(writing, self.tools)
             declarative = [r for r in ready if _declarative(r)]
             if declarative:
                 for repair, ending in repair_together(declarative, self.tools, self.healthy, dry_run=self.dry_run):
-                    self.end(repair, ending)
+                    if ending.status is Status.HEALED:
+                        endings.append((repair, ending))
+                    else:
+                        self.end(repair, ending)
             for repair in ready:
                 if repair not in declarative:
-                    self.end(repair, self.by_itself(repair))
+                    endings.append((repair, self.by_itself(repair)))
+            for repair, ending in self.no_worse(before, endings):
+                self.end(repair, ending)
         except _STOPPING:
             raise
         except Exception as error:
             # A fault of this program: its repairs are concluded, and it is not hidden.
+            for repair, ending in endings:
+                if repair in self.open:
+                    self.end(repair, ending)
             for repair in list(self.open):
                 self.end(repair, Ending(Status.NOT_HEALED, f"unexpected {type(error).__name__}: {error}"))
             raise
 
+    def no_worse(
+        self, before: wellbeing.Wellbeing, endings: Sequence[tuple[Repair, Ending]]
+    ) -> Sequence[tuple[Repair, Ending]]:
+        """The endings, with those of tenants that are worse off than before the turn as failures.
+
+        A replacement of servers undoes itself while it still can. What has been set back to its declaration cannot be
+        undone: the state before was a fault, and bringing it back would be another. So the tenant's repairs stop here,
+        until a person has looked.
+        """
+        healed = {r.tenant for r, ending in endings if ending.status is Status.HEALED}
+        if not healed or not (before.serving or before.verdicts):
+            return endings
+        found = {t: why for t, why in wellbeing.worse(before, self.tools).items() if t in healed}
+        for tenant, why in found.items():
+            self.stopped[tenant] = why
+            if self.tools.pause is not None:
+                self.tools.pause(tenant, f"a repair made the tenant worse: {why}")
+        stop = "it cannot be undone safely, so the tenant's repairs are paused"
+        words = "it healed what it was for, but the tenant is worse off since"
+        return [
+            (
+                r,
+                Ending(Status.NOT_HEALED, f"{words}: {found[r.tenant]}; {stop}"),
+            )
+            if ending.status is Status.HEALED and r.tenant in found
+            else (r, ending)
+            for r, ending in endings
+        ]
+
     def begin(self, repair: Repair) -> None:
         self.open[repair] = _Open(None, self.tools.clock())
         if self.dry_run:
+            return
+        if why := self.stopped.get(repair.tenant):
+            self.end(repair, Ending(Status.REFUSED, f"the tenant's repairs are paused: {why}"))
             return
         try:
             number = self.tools.journal.intend(repair)
@@ -206,4 +252,5 @@ class _Work:
             reason=ending.reason,
             tenant=repair.tenant,
             finding_ids=repair.finding_ids,
+            bad_image=ending.bad_image,
         )

@@ -24,14 +24,17 @@ def pascal(operation: str) -> str:
     return "".join(word.capitalize() for word in operation.split("_"))
 
 
-class _Writes:
+class Writes:
+    """What all of them share: the lease is asked, the permit names exactly what the call names."""
+
     def __init__(self, aws: AwsWriter, journal: Journal, repair: Repair) -> None:
         self._aws, self._journal, self._repair = aws, journal, repair
 
     def _write(self, service: str, operation: str, names: tuple[str, ...], **parameters: Any) -> None:
         self._journal.ensure_held()
         permitted = {f"{service}:{pascal(operation)}"}
-        with self._aws.permit(self._repair.id, operations=permitted, resources=names):
+        tenant = self._repair.tenant
+        with self._aws.permit(self._repair.id, operations=permitted, resources=names, tenant=tenant):
             self._call(service, operation, **parameters)
 
     def _call(self, service: str, operation: str, **parameters: Any) -> Any:
@@ -41,7 +44,7 @@ class _Writes:
             raise AwsCallFailed(f"{service} {operation} failed", where=self._repair.id, why=str(error)) from error
 
 
-class KeyWrites(_Writes):
+class KeyWrites(Writes):
     """Calls one KMS key back. Permissions: kms:DescribeKey, kms:CancelKeyDeletion, kms:EnableKey."""
 
     def __init__(self, aws: AwsWriter, journal: Journal, repair: Repair, key: str) -> None:
@@ -58,7 +61,7 @@ class KeyWrites(_Writes):
         self._write("kms", "enable_key", (self._key,), KeyId=self._key)
 
 
-class FleetWrites(_Writes):
+class FleetWrites(Writes):
     """Changes one auto scaling group, server by server.
 
     Permissions: autoscaling:SetDesiredCapacity, autoscaling:SetInstanceHealth,
@@ -90,7 +93,7 @@ class FleetWrites(_Writes):
         self._write("elbv2", "deregister_targets", (self._group, target_group, instance), **parameters)
 
 
-class RemovalWrites(_Writes):
+class RemovalWrites(Writes):
     """Looks at one resource that nobody declares, and deletes it. Permissions: the calls of ``act/removal.py``."""
 
     def __init__(self, aws: AwsWriter, journal: Journal, repair: Repair, removal: Removal) -> None:

@@ -42,7 +42,8 @@ def repair_together(
     # With a target that its state does not hold the engine refreshes nothing, so those go apart.
     new = [r for r in ready if not recorded.issuperset(r.urns)]
     for group in (new, [r for r in ready if r not in set(new)]):
-        yield from _attempt(group, tools, unhindered, dry_run=dry_run)
+        for part in _apart(group) if tools.apart else [group]:
+            yield from _attempt(part, tools, unhindered, dry_run=dry_run)
 
 
 def _prepared(repair: Repair, tools: Tools) -> Ending | None:
@@ -97,7 +98,11 @@ def _attempt(
 def _previewed(repairs: Sequence[Repair], targets: tuple[Urn, ...], tools: Tools) -> EnginePlan:
     for repair in repairs:
         tools.progress(repair, "asking the engine for its plan")
-    plan = tools.engine.preview(targets, _tenants(repairs))
+    replaced = tuple(u for u in targets if any(u in r.replaces for r in repairs))
+    if replaced:
+        plan = tools.engine.preview(targets, _tenants(repairs), replace=replaced)
+    else:
+        plan = tools.engine.preview(targets, _tenants(repairs))
     refuse_unless(plan, repairs, tools.declared, tools.kinds)
     return plan
 
@@ -152,6 +157,12 @@ def _unchanged(repairs: Sequence[Repair], tools: Tools) -> Iterator[Result]:
         else:
             why = ending.reason if ending else f"the engine sees nothing to change: {repair.reason}"
             yield repair, Ending(Status.NOT_HEALED, why)
+
+
+def _apart(repairs: Sequence[Repair]) -> list[list[Repair]]:
+    """By tenant: one update is made under one identity."""
+    ordered = sorted(repairs, key=lambda r: r.tenant or "")
+    return [list(group) for _, group in groupby(ordered, key=lambda r: r.tenant or "")]
 
 
 def _smaller(repairs: Sequence[Repair]) -> list[list[Repair]]:

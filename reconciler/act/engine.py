@@ -80,6 +80,7 @@ class Engine(AbstractContextManager["Engine"]):
         """How often this engine has written, or may have written, to the stack's state."""
         self._plans = tempfile.TemporaryDirectory(prefix="stackmend-plans-")
         self._previews = 0
+        self._identity: Callable[[str], Mapping[str, str]] | None = None
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self._plans.cleanup()
@@ -95,8 +96,12 @@ class Engine(AbstractContextManager["Engine"]):
         if script := executor(project, self.project_dir, self._command.environment):
             self._programs.begin(script, types, self.project_dir, self._command.environment)
 
-    def preview(self, targets: Sequence[Urn], tenants: Collection[str] | None = None) -> EnginePlan:
+    def preview(
+        self, targets: Sequence[Urn], tenants: Collection[str] | None = None, *, replace: Sequence[Urn] = ()
+    ) -> EnginePlan:
         """What a targeted ``up --refresh`` of exactly these resources would do. Writes nothing, takes no lock.
+
+        Those of ``replace`` are replaced whether or not they differ.
 
         The program registers only ``tenants``, or all of them: the time of a run grows with what it registers.
 
@@ -110,6 +115,7 @@ class Engine(AbstractContextManager["Engine"]):
         self._run(
             lambda stack: stack.preview(
                 target=_named(targets),
+                replace=[str(urn) for urn in replace] or None,
                 refresh=refresh,
                 plan=str(saved),
                 on_event=account.take,
@@ -120,7 +126,7 @@ class Engine(AbstractContextManager["Engine"]):
             tenants,
             program=True,
         )
-        return EnginePlan(account.steps(complete=True), saved, refresh)
+        return EnginePlan(account.steps(complete=True), saved, refresh, tuple(replace))
 
     def up(self, targets: Sequence[Urn], plan: EnginePlan, tenants: Collection[str] | None = None) -> EngineRun:
         """Refresh (as the preview did) and update exactly these resources, and nothing but what ``plan`` shows.
@@ -133,6 +139,7 @@ class Engine(AbstractContextManager["Engine"]):
             self._run(
                 lambda stack: stack.up(
                     target=_named(targets),
+                    replace=[str(urn) for urn in plan.replaced] or None,
                     refresh=plan.refreshed,
                     plan=str(plan.saved) if plan.saved else None,
                     continue_on_error=True,
@@ -197,6 +204,10 @@ class Engine(AbstractContextManager["Engine"]):
         self._known = None
         self.changes += 1
 
+    def acts_as(self, identity: Callable[[str], Mapping[str, str]]) -> None:
+        """From now on, a run for one tenant has the variables that ``identity`` gives for it."""
+        self._identity = identity
+
     def stop(self) -> None:
         """Ask a running update to end after the operations in flight; it then raises EngineStopped."""
         self._command.stop()
@@ -243,6 +254,9 @@ class Engine(AbstractContextManager["Engine"]):
         program: bool = False,
     ) -> _T:
         scope = {_TENANTS: ",".join(sorted(tenants))} if tenants else {}
+        if tenants and self._identity is not None:
+            (tenant,) = tenants
+            scope |= self._identity(tenant)
         self._command.scope(scope, self._programs.address(scope) if program else None)
         try:
             if self._stack is None:

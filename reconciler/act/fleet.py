@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 
 from reconciler.model import Fleet, Member, Unreadable
@@ -62,3 +63,48 @@ def surplus(fleet: Fleet, bad: Collection[str], floor: int) -> Member | None:
 def find(fleet: Fleet, instance: str) -> Member | None:
     """The member that the group has not let go of yet."""
     return next((m for m in fleet.members if m.instance_id == instance and not leaving(m)), None)
+
+
+def by_zone(fleet: Fleet, instances: Collection[str]) -> tuple[str, ...]:
+    """The instances as they are replaced: one zone after another, in a zone first what does not serve.
+
+    One that the fleet does not show any more comes last.
+    """
+    members = {m.instance_id: m for m in fleet.members}
+
+    def order(instance: str) -> tuple[bool, str, bool, str]:
+        member = members.get(instance)
+        if member is None:
+            return True, "", False, instance
+        return False, member.zone, serving(member, fleet) is not False, instance
+
+    return tuple(sorted(instances, key=order))
+
+
+def spread(fleet: Fleet, without: Collection[str] = ()) -> int:
+    """How many more healthy servers the fullest zone has than the emptiest, among the zones that the fleet is in."""
+    counts = {m.zone: 0 for m in fleet.members}
+    for member in fleet.healthy:
+        counts[member.zone] += member.instance_id not in without
+    return max(counts.values(), default=0) - min(counts.values(), default=0)
+
+
+def astray(before: Fleet, newcomers: Collection[Member]) -> str:
+    """A zone that should have got one of the newcomers and got none; empty if each came where it belongs.
+
+    Auto Scaling launches in the zone with the fewest servers. That it did not means that the zone has no room, and a
+    server that serves there is not given up for one elsewhere.
+    """
+    counts = Counter(m.zone for m in before.members if not leaving(m))
+    for zone in {m.zone for m in before.members}:
+        counts.setdefault(zone, 0)
+    came = Counter(m.zone for m in newcomers)
+    # Several come in an order that nobody knows: any order in which each goes where there are fewest will do.
+    while came:
+        emptiest = min(counts.values(), default=0)
+        right = next((z for z in came if counts.get(z, 0) <= emptiest), None)
+        if right is None:
+            return min(zone for zone, count in counts.items() if count == emptiest)
+        counts[right] += 1
+        came -= Counter({right: 1})
+    return ""

@@ -16,6 +16,7 @@ from reconciler.act.locks import Holder, Lock, locks, release
 from reconciler.act.needed import still_needed
 from reconciler.act.process import end_session
 from reconciler.act.settle import settle, unsettled
+from reconciler.act.strategies.quarantine import resume
 from reconciler.act.strategies.rollout import Rollout
 from reconciler.act.tools import StateDocument, Tools
 from reconciler.errors import EngineLocked, LeaseLost, StackmendError
@@ -119,8 +120,10 @@ def _left_behind(repair: Repair, tools: Tools) -> str | None:
     if not known:
         return "what it concerned is no longer declared"
     try:
-        if repair.strategy == "rollout" and (trouble := _right_size(repair, tools)):
+        if repair.strategy in ("rollout", "refresh-image") and (trouble := _right_size(repair, tools)):
             return trouble
+        if repair.strategy == "quarantine" and (trouble := resume(repair, tools)):
+            return f"the isolation could not be finished: {trouble}"
         ending = still_needed(repair, tools.look(known))
     except LeaseLost:
         raise
@@ -137,8 +140,9 @@ def _right_size(repair: Repair, tools: Tools) -> str:
     size = rollout.declared_size
     if size is None or rollout.base <= size:
         return ""
-    # A rollout adds one server at a time, so one is all that is taken out; more are not its doing.
-    rollout.base -= 1
+    # A rollout adds one server at a time, an image refresh a batch; more are not their doing.
+    added = min(tools.pace.batch, len(repair.members)) if repair.strategy == "refresh-image" else 1
+    rollout.base = max(size, rollout.base - added)
     try:
         return "" if rollout.give_back() else "the fleet still has a server too many, and none may leave"
     except AwsCallFailed as error:

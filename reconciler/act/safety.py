@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from reconciler.act.steps import EnginePlan, Step
 from reconciler.act.strategies import STRATEGIES
 from reconciler.errors import RepairRefused
-from reconciler.model import Declared, Repair, ResourceKind
+from reconciler.model import Declared, Repair, ResourceKind, Urn
 
 _IN_PLACE = frozenset({"create", "update"})
 _REPLACING = frozenset({"replace", "create-replacement", "delete-replaced"})
@@ -21,9 +21,14 @@ def refuse_unless(
     Whatever the strategy: nothing stateful, protected or of a type without a ``ResourceKind`` is created, replaced or
     deleted, and no resource of another tenant is touched.
     """
+    created: set[Urn] = set()
     for step in plan.writes:
         if reason := _objection(step, repairs, declared, kinds):
             raise RepairRefused(f"the engine would {step}", why=reason)
+        if step.op == "create-replacement":
+            created.add(step.urn)
+        if step.op == "delete-replaced" and step.urn not in created and any(step.urn in r.replaces for r in repairs):
+            raise RepairRefused(f"the engine would {step}", why="it would delete the old one before there is a new one")
 
 
 def _objection(
@@ -46,5 +51,7 @@ def _objection(
     if step.op in _IN_PLACE:
         allowed = any(step.op in s.operations for s in strategies)
     else:
-        allowed = step.op in _REPLACING and any(step.type in s.replaceable for s in strategies)
+        redeploying = [r for r in owners if r.strategy in STRATEGIES and STRATEGIES[r.strategy].redeploys]
+        named = any(step.urn in r.replaces for r in redeploying)
+        allowed = step.op in _REPLACING and (named or any(step.type in s.replaceable for s in strategies))
     return None if allowed else f"a repair by {' or '.join(s.name for s in strategies)} must not do that"

@@ -54,6 +54,8 @@ class EnginePlan:
     saved: Path | None = None
     refreshed: bool = True
     """Whether the targets were read from AWS first."""
+    replaced: tuple[Urn, ...] = ()
+    """What was asked to be replaced."""
 
     @property
     def writes(self) -> tuple[Step, ...]:

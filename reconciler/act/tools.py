@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from reconciler.act.steps import EnginePlan, EngineRun
@@ -17,11 +18,13 @@ class Interrupted(StackmendError):
 
 
 class Updates(Protocol):
-    """The engine as repairs use it (``Engine``)."""
+    """The engine as repairs use it (``Engine``). ``replace`` are targets that are replaced though nothing differs."""
 
     def recorded(self, targets: Collection[Urn]) -> frozenset[Urn]: ...
 
-    def preview(self, targets: Sequence[Urn], tenants: Collection[str] | None = None) -> EnginePlan: ...
+    def preview(
+        self, targets: Sequence[Urn], tenants: Collection[str] | None = None, *, replace: Sequence[Urn] = ()
+    ) -> EnginePlan: ...
 
     def up(self, targets: Sequence[Urn], plan: EnginePlan, tenants: Collection[str] | None = None) -> EngineRun: ...
 
@@ -52,6 +55,10 @@ class Pace:
     """How long a new server must stay healthy before the old one goes."""
     patience: float = 600.0
     """How long a new server may take to become healthy beyond its group's grace period."""
+    batch: int = 1
+    """Servers that an image refresh replaces at a time, once the first one has proven the image."""
+    keep_hours: float = 72.0
+    """How long an isolated server is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,11 @@ class Tools:
     state: StateDocument | None = None
     unsettled: frozenset[Urn] = frozenset()
     """Resources whose create was cut off and whose existence is unknown: nothing may touch them."""
+    apart: bool = False
+    """Whether each tenant has an identity of its own, so that no update of the engine may concern two of them."""
+    pause: Callable[[str, str], None] | None = None
+    """Pauses a tenant's repairs, with the reason, until a person resumes them."""
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +96,5 @@ class Ending:
 
     status: Status
     reason: str = ""
+    bad_image: str = ""
+    """What new servers were launched from that did not become healthy."""

@@ -36,6 +36,9 @@ TARGET = "health.target"
 OUTDATED = "health.outdated-template"
 SHORT = "health.fleet-short"
 ALARM = "health.alarm"
+COMPROMISED = "health.compromised"
+QUARANTINE_OVER = "health.quarantine-over"
+BROKEN = "health.resource-failed"
 
 RULES: Mapping[str, str] = {
     STATE: "A server in service is not running.",
@@ -43,10 +46,14 @@ RULES: Mapping[str, str] = {
     OUTDATED: "A server was launched from another template than its group launches now.",
     SHORT: "A group has fewer servers in service than desired, and none being launched in time.",
     ALARM: "An alarm is in ALARM state.",
+    COMPROMISED: "A server carries the tag that says it was broken into.",
+    QUARANTINE_OVER: "An isolated server has been kept as long as it was to be.",
+    BROKEN: "AWS says of a resource that it failed for good.",
     **endpoint.RULES,
 }
 
 GROUP_TYPE = "aws:autoscaling/group:Group"
+BALANCER_TYPE = "aws:lb/loadBalancer:LoadBalancer"
 ALARM_TYPE = "aws:cloudwatch/metricAlarm:MetricAlarm"
 TEMPLATE_TYPE = "aws:ec2/launchTemplate:LaunchTemplate"
 
@@ -70,11 +77,24 @@ def health(
         settled = _launches_as_declared(resource, seen, declared, observed, kinds)
         yield _size(resource, fleet, now)
         for member in fleet.members:
-            if member.lifecycle == "InService":
+            if member.compromised:
+                words = f"server {plain(member.instance_id)} is said to be compromised: {plain(member.compromised)}"
+                yield _finding(resource, COMPROMISED, Verdict.FAIL, Severity.CRITICAL, words, member.instance_id)
+            elif member.lifecycle == "InService":
                 yield _member(resource, fleet, member, now, settled=settled)
+        for kept in fleet.quarantined:
+            over = kept.until is not None and kept.until <= now
+            words = f"isolated server {plain(kept.instance_id)} is kept until {kept.until or 'a person decides'}"
+            verdict = Verdict.FAIL if over else Verdict.PASS
+            yield _finding(resource, QUARANTINE_OVER, verdict, Severity.LOW, words, kept.instance_id)
     elif fleet is not None or (resource.type == GROUP_TYPE and seen.presence is Presence.PRESENT):
         why = "it was not looked at" if fleet is None else plain(fleet.reason)
         yield _finding(resource, SHORT, Verdict.UNKNOWN, Severity.HIGH, f"the group's servers are not known: {why}")
+    if seen.presence is Presence.PRESENT and seen.failed:
+        words = f"AWS says that it failed: {plain(seen.failed)}"
+        yield _finding(resource, BROKEN, Verdict.FAIL, Severity.CRITICAL, words)
+    elif resource.type == BALANCER_TYPE and seen.presence is Presence.PRESENT:
+        yield _finding(resource, BROKEN, Verdict.PASS, Severity.CRITICAL, "AWS has not given it up")
     if resource.type == ALARM_TYPE and seen.presence is Presence.PRESENT:
         yield _alarm(resource, observed.alarms.get(resource.urn, Unreadable("it was not looked at")))
 

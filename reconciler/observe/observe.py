@@ -35,7 +35,7 @@ from reconciler.observe import executor
 from reconciler.observe.aws import fleet
 from reconciler.observe.by_refresh import see_by_refresh
 from reconciler.observe.clients import Clients
-from reconciler.observe.reads import Answer, Answers, Failed, Missing, More, Observer, Read, Sight
+from reconciler.observe.reads import FAILED, Answer, Answers, Failed, Missing, More, Observer, Read, Sight
 from reconciler.observe.registry import OBSERVERS
 from reconciler.observe.tags import strays
 from reconciler.observe.unmanaged import unmanaged
@@ -205,7 +205,9 @@ def _observed(resource: DeclaredResource, sight: Sight | None) -> ObservedResour
         case Failed(reason):
             return ObservedResource(resource.urn, Presence.UNKNOWN, reason=reason)
         case Mapping():
-            return ObservedResource(resource.urn, Presence.PRESENT, sight)
+            properties = {name: value for name, value in sight.items() if name != FAILED}
+            failed = str(sight.get(FAILED) or "")
+            return ObservedResource(resource.urn, Presence.PRESENT, properties, failed=failed)
         case _:
             reason = f"no observer for type {resource.type}" if resource.id else "it has no physical id yet"
             return ObservedResource(resource.urn, Presence.UNKNOWN, reason=reason)

@@ -63,6 +63,9 @@ class More:
     reads: tuple[Read, ...]
 
 
+FAILED = "stackmend:failed"
+"""Key under which an observer's properties say, in AWS's words, that the resource failed for good; never a property."""
+
 Answer: TypeAlias = Rows | Missing | Failed
 Sight: TypeAlias = Mapping[str, Value] | Missing | Failed | More
 """What an observer makes of the answers: the properties, proven absence, nothing, or a further question."""

@@ -14,7 +14,7 @@ from reconciler.observe.aws.ec2 import INSTANCES, ROUTE_TABLES, SECURITY_GROUPS,
 from reconciler.observe.aws.elbv2_load_balancer import LISTING as LOAD_BALANCERS
 from reconciler.observe.reads import Answers, Read, Row, Rows
 from reconciler.observe.tags import plain
-from tenancy.tags import NAME
+from tenancy.tags import NAME, QUARANTINED_FROM
 
 VPC = "aws:ec2/vpc:Vpc"
 GROUP = "aws:autoscaling/group:Group"
@@ -34,7 +34,10 @@ class _Sort:
 
 
 def _is_default(group: Row) -> bool:
-    return bool(group.get("GroupName") == "default")
+    """AWS's own, or the one of a quarantine: it has no rules, so it lets nothing in or out."""
+    isolates = any(tag["Key"] == QUARANTINED_FROM for tag in group.get("Tags", ()))
+    empty = not group.get("IpPermissions") and not group.get("IpPermissionsEgress")
+    return bool(group.get("GroupName") == "default" or (isolates and empty))
 
 
 def _is_main(table: Row) -> bool:
@@ -82,6 +85,6 @@ def unmanaged(declared: Declared, answers: Answers, members: Collection[str]) ->
 
 
 def _grown(row: Row, groups: Collection[str]) -> bool:
-    """Whether a declared group launched it."""
+    """Whether a declared group launched it, or a quarantine took it out of one: it shows with the fleet."""
     tags: Mapping[str, str] = {tag["Key"]: tag.get("Value", "") for tag in row.get("Tags", ())}
-    return tags.get(_GROUP_TAG) in groups
+    return tags.get(_GROUP_TAG) in groups or tags.get(QUARANTINED_FROM) in groups

@@ -24,12 +24,23 @@ from reconciler.model import (
     Urn,
     Verdict,
 )
-from reconciler.plan.breaker import fleet_breaker, open_breakers
+from reconciler.plan.breaker import open_breakers
 from reconciler.plan.budget import Budget, in_turn
 from reconciler.plan.hold_down import held_down
 from reconciler.plan.orphans import CODE, REPORTED, adoptions, orphans, removals
 from reconciler.plan.policy import Policy
-from reconciler.plan.strategy import ESCALATE, MISSING, RECREATE, ROLLOUT, severity_rank, strategy_for
+from reconciler.plan.redeployment import IMMUTABLE, as_a_unit
+from reconciler.plan.servers import repairs_of
+from reconciler.plan.strategy import (
+    BROKEN,
+    ESCALATE,
+    MISSING,
+    QUARANTINE,
+    RECREATE,
+    REDEPLOY,
+    severity_rank,
+    strategy_for,
+)
 
 Downstream = Callable[[Collection[Urn]], frozenset[Urn]]
 
@@ -122,29 +133,32 @@ def _repairs(
     by_resource: dict[Urn, list[Finding]] = defaultdict(list)
     by_fleet: dict[Urn, list[Finding]] = defaultdict(list)
     for finding in findings:
-        (by_fleet if finding.kind is Kind.HEALTH else by_resource)[finding.urn].append(finding)
+        of_servers = finding.kind is Kind.HEALTH and finding.rule != BROKEN
+        (by_fleet if of_servers else by_resource)[finding.urn].append(finding)
 
     repairs: list[Repair] = []
     deferrals: list[Deferral] = []
     for urn, group in by_resource.items():
         resource = scan.declared.resources[urn]
         kind = kinds.get(resource.type, ResourceKind(resource.type, stateful=True))
-        strategy, reason = strategy_for(tuple(group), kind, protected=resource.protect)
-        repairs.append(Repair(strategy, resource.tenant, (urn,), _ids(group), reason))
+        facts = scan.declared.tenants.get(resource.tenant or "")
+        strategy, reason = strategy_for(
+            tuple(group),
+            kind,
+            protected=resource.protect,
+            tier=facts.tier if facts else "",
+            rows=policy.overrides,
+            immutable=IMMUTABLE.get(resource.type, frozenset()),
+        )
+        repair = Repair(strategy, resource.tenant, (urn,), _ids(group), reason)
+        repairs.append(as_a_unit(repair, group, scan.declared, kinds, users) if strategy == REDEPLOY else repair)
     repairs = _together_with_users(repairs, scan, users)
 
     for urn, group in by_fleet.items():
-        tenant = scan.declared.resources[urn].tenant
-        fleet = scan.observed.fleets.get(urn)
-        # Servers that are not to be replaced yet are evidence all the same.
-        if stop := fleet_breaker(fleet, [f for f in scan.failing if f.urn == urn], policy):
-            deferrals.append(Deferral(_ids(group), stop, "breaker"))
-            continue
-        members = tuple(sorted({f.resource_id for f in group if f.resource_id.startswith("i-")}))
-        worst = min(group, key=severity_rank)
-        repairs.append(
-            Repair(ROLLOUT, tenant, (urn,), _ids(group), worst.message, members=members, cost=max(1, len(members)))
-        )
+        kind = kinds.get(scan.declared.resources[urn].type, ResourceKind(scan.declared.resources[urn].type))
+        of_fleet, stopped = repairs_of(urn, group, scan, policy, kind)
+        repairs += of_fleet
+        deferrals += stopped
     return repairs, deferrals
 
 
@@ -196,7 +210,7 @@ def _escalated_if_flapping(repair: Repair, history: Sequence[Attempt], policy: P
     since = now - policy.flap_window
     # A rollout's resource is its group; many servers of one group may need replacing for good reasons, so its
     # attempts count by what they were for.
-    mine = set(repair.finding_ids) if repair.strategy == ROLLOUT else None
+    mine = set(repair.finding_ids) if repair.members else None
     recent = [
         a
         for a in history
@@ -244,8 +258,9 @@ def _without_what_stays_gone(
 
 def _ordered(repairs: Sequence[Repair], dependents: Downstream) -> list[Repair]:
     """``after`` names the repairs of what a repair's resources need."""
-    active = [r for r in repairs if r.strategy != ESCALATE]
+    active = sorted((r for r in repairs if r.strategy != ESCALATE), key=lambda r: r.strategy != QUARANTINE)
     downstream = {r.id: dependents(r.urns) for r in active}
+    place = {r.id: i for i, r in enumerate(active)}
     result = []
     for repair in repairs:
         own = set(repair.urns)
@@ -254,7 +269,8 @@ def _ordered(repairs: Sequence[Repair], dependents: Downstream) -> list[Repair]:
             for other in active
             if other.id != repair.id
             and repair.strategy != ESCALATE
-            and own & (downstream[other.id] | set(other.urns))
+            # Of two repairs of one resource the first one goes first; each waiting for the other, neither would.
+            and (own & downstream[other.id] or (own & set(other.urns) and place[other.id] < place[repair.id]))
             and not (set(other.urns) & downstream[repair.id])
         )
         result.append(replace(repair, after=after))

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from reconciler.plan.strategy import Row
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -51,3 +53,7 @@ class Policy:
     """How long an orphan must have been seen before it is removed."""
     tier_rank: Mapping[str, int] = field(default_factory=lambda: {"gold": 0, "silver": 1, "bronze": 2})
     """Which tenants are repaired first when the budget does not reach for all."""
+    overrides: tuple[Row, ...] = ()
+    """Rows of the strategy table that stand before its own."""
+    bad_images: frozenset[str] = frozenset()
+    """What groups launch (``Fleet.launches``) that failed to become healthy before: no server is replaced by it."""

@@ -188,3 +188,15 @@ def attempts(database: Database, cell: str, since: datetime) -> tuple[Attempt, .
                 for urn in outcome.urns or ("",)
             )
     return tuple(found)
+
+
+def bad_images(database: Database, cell: str, since: datetime) -> frozenset[str]:
+    """What groups launched, in repairs begun at ``since`` or later, that did not become healthy."""
+    query = (
+        select(OUTCOMES.c.outcome)
+        .join(INTENTS, OUTCOMES.c.intent == INTENTS.c.intent)
+        .where(INTENTS.c.cell == cell, INTENTS.c.at >= text(since))
+    )
+    with database.read() as connection:
+        found = {documents.to_outcome(document).bad_image for document in connection.scalars(query)}
+    return frozenset(found - {""})

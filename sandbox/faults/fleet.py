@@ -7,6 +7,7 @@ from typing import Any
 from sandbox import application
 from sandbox.faults.fault import Actor, Fault
 from sandbox.faults.victim import Victim
+from tenancy import tags
 
 GROUP = "aws:autoscaling/group:Group"
 
@@ -44,6 +45,21 @@ def break_image(victim: Victim) -> str:
     victim.ec2.create_tags(Resources=victim.members(), Tags=[{"Key": application.TAG, "Value": "up"}])
     victim.ec2.create_tags(Resources=[image], Tags=[{"Key": application.TAG, "Value": "failing"}])
     return image
+
+
+def compromise_server(victim: Victim) -> str:
+    server = victim.members()[0]
+    victim.ec2.create_tags(Resources=[server], Tags=[{"Key": tags.COMPROMISED, "Value": "GuardDuty finding"}])
+    return server
+
+
+def exhaust_zone(victim: Victim) -> str:
+    """No server can be launched in the first of the group's zones; those that run there go on."""
+    group = victim.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[victim.group()])
+    zone = sorted(i["AvailabilityZone"] for i in group["AutoScalingGroups"][0]["Instances"])[0]
+    image = str(_template_data(victim, victim.launch_template())["ImageId"])
+    victim.ec2.create_tags(Resources=[image], Tags=[{"Key": application.CAPACITY, "Value": zone}])
+    return zone
 
 
 def suspend_healing(victim: Victim) -> str:
@@ -113,6 +129,22 @@ FAULTS = (
         "fleet",
         (),
         break_image,
+    ),
+    Fault(
+        "compromise-server",
+        "a detector says of a server that it was broken into",
+        Actor.INTRUDER,
+        "fleet",
+        (GROUP,),
+        compromise_server,
+    ),
+    Fault(
+        "exhaust-zone",
+        "the cloud has no more servers in one of the group's zones",
+        Actor.OUTAGE,
+        "fleet",
+        (),
+        exhaust_zone,
     ),
     Fault(
         "suspend-healing",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sandbox import application
 from sandbox.faults.fault import Actor, Fault
 from sandbox.faults.victim import Victim
 
@@ -29,7 +30,21 @@ def drop_redirect(victim: Victim) -> str:
     return listener
 
 
+def fail_load_balancer(victim: Victim) -> str:
+    balancer = victim.arn("elasticloadbalancing:loadbalancer", "alb")
+    victim.elbv2.add_tags(ResourceArns=[balancer], Tags=[{"Key": application.BALANCER, "Value": "failed"}])
+    return balancer
+
+
 FAULTS = (
+    Fault(
+        "fail-load-balancer",
+        "AWS gives the load balancer up: its state is failed for good",
+        Actor.OUTAGE,
+        "ingress",
+        ("aws:lb/loadBalancer:LoadBalancer",),
+        fail_load_balancer,
+    ),
     Fault(
         "delete-listener",
         "the load balancer no longer answers on port 443",

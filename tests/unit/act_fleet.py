@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -48,6 +49,10 @@ class SimulatedFleet:
         self.kill_at: int | None = None
         self.killed_after_effect = False
         self.refuse: dict[str, Exception] = {}
+        self.zones: tuple[str, ...] = ("eu-central-1a",)
+        self.full: set[str] = set()
+        """Zones without room for another server."""
+        self.image = "lt-1:1"
         self._number = 0
         for state in states:
             self._launch(state)
@@ -75,6 +80,7 @@ class SimulatedFleet:
             members=tuple(self.members.values()),
             grace_seconds=60,
             target_groups=(BALANCER,),
+            launches=self.image,
         )
 
     @property
@@ -114,7 +120,18 @@ class SimulatedFleet:
         server = state if state in ("stopped", "terminated") else "running"
         target = {"healthy": "healthy", "initial": "initial"}.get(state, "unhealthy")
         launched = EPOCH + timedelta(seconds=self.world.now + self._number)
-        self.members[name] = Member(name, "eu-central-1a", "InService", server, target, launched=launched)
+        self.members[name] = Member(name, self._zone(), "InService", server, target, launched=launched)
+
+    def _zone(self) -> str:
+        """Where Auto Scaling launches: in the zone with the fewest servers that has room."""
+        counts = Counter(m.zone for m in self._staying())
+        return min((z for z in self.zones if z not in self.full), key=lambda zone: counts[zone])
+
+    def spread_over(self, *zones: str) -> None:
+        """Let the servers there are, and those that come, be in these zones in turn."""
+        self.zones = zones
+        for number, (name, member) in enumerate(list(self.members.items())):
+            self.members[name] = replace(member, zone=zones[number % len(zones)])
 
     # --- what the reconciler does ---------------------------------------------------------------------------
 

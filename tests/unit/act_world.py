@@ -117,12 +117,20 @@ class Engine:
         self.preview_trouble: Callable[[Collection[Urn]], StackmendError | None] = lambda _: None
         self.up_trouble: BaseException | None = None
         self.previews: list[tuple[Urn, ...]] = []
+        self.replaced: tuple[Urn, ...] = ()
         self.ups: list[tuple[tuple[Urn, ...], Collection[str] | None]] = []
 
     def recorded(self, targets: Collection[Urn]) -> frozenset[Urn]:
         return frozenset(targets) - self.missing
 
-    def preview(self, targets: Sequence[Urn], tenants: Collection[str] | None = None) -> EnginePlan:  # noqa: ARG002
+    def preview(
+        self,
+        targets: Sequence[Urn],
+        tenants: Collection[str] | None = None,  # noqa: ARG002
+        *,
+        replace: Sequence[Urn] = (),
+    ) -> EnginePlan:
+        self.replaced = tuple(replace)
         self.previews.append(tuple(targets))
         self.world.log.append("preview")
         if trouble := self.preview_trouble(targets):
@@ -154,7 +162,14 @@ class Aws:
         return _Client(self, service)
 
     @contextmanager
-    def permit(self, _: str, *, operations: Collection[str], resources: Collection[str]) -> Iterator[None]:
+    def permit(
+        self,
+        _: str,
+        *,
+        operations: Collection[str],
+        resources: Collection[str],
+        tenant: str | None = None,  # noqa: ARG002
+    ) -> Iterator[None]:
         assert self.permitted is None, "permits do not nest"
         self.permitted = (operations, resources)
         try:

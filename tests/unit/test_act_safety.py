@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -129,3 +131,43 @@ def test_the_engine_saying_protected_is_enough() -> None:
     plan = EnginePlan((Step(VPC.urn, THING, "create", protect=True),))
     with pytest.raises(RepairRefused, match="protected"):
         refuse_unless(plan, [repair("recreate", VPC)], WORLD, KINDS)
+
+
+LISTENER = resource("acme-listener")
+UNIT = declared(VPC, LISTENER, BUCKET, GUARDED)
+
+
+def redeployed(about: DeclaredResource, *steps: tuple[DeclaredResource, str]) -> bool:
+    """Whether a redeployment that names all, and replaces ``about`` only, may do these steps."""
+    named = replace(repair("redeploy", VPC, LISTENER, BUCKET, GUARDED), replaces=(about.urn,))
+    try:
+        refuse_unless(EnginePlan(tuple(Step(r.urn, r.type, op) for r, op in steps)), [named], UNIT, KINDS)
+    except RepairRefused:
+        return False
+    return True
+
+
+def test_a_redeployment_replaces_what_it_names_and_nothing_else() -> None:
+    """The new one is made, what refers to it is updated, the old one goes; no other named resource is replaced."""
+    made = ((VPC, "create-replacement"), (VPC, "replace"))
+    assert redeployed(VPC, *made, (LISTENER, "update"), (VPC, "delete-replaced"))
+    assert not redeployed(VPC, *made, (LISTENER, "create-replacement"), (VPC, "delete-replaced"))
+    assert not redeployed(VPC, (LISTENER, "delete"))
+
+
+def test_the_old_one_is_not_deleted_first() -> None:
+    """An engine that would delete before it creates is refused (I07)."""
+    assert not redeployed(VPC, (VPC, "delete-replaced"), (VPC, "replace"), (VPC, "create-replacement"))
+
+
+@pytest.mark.parametrize("kept", [BUCKET, GUARDED])
+def test_a_redeployment_replaces_nothing_that_holds_state(kept: DeclaredResource) -> None:
+    """Whatever the plan names, what holds state or is protected is not replaced (I08)."""
+    assert not redeployed(kept, (kept, "create-replacement"), (kept, "replace"), (kept, "delete-replaced"))
+
+
+def test_only_a_redeployment_may_use_the_names() -> None:
+    """Another strategy that names something to replace may not replace it all the same."""
+    named = replace(repair("reapply", VPC), replaces=(VPC.urn,))
+    with pytest.raises(RepairRefused):
+        refuse_unless(EnginePlan((Step(VPC.urn, VPC.type, "create-replacement"),)), [named], UNIT, KINDS)

@@ -122,6 +122,19 @@ def replacement(w: World) -> Any:
     return sorted(targets[i] for i in before), [targets[i] for i in set(w.members()) - before]
 
 
+def zones_of_newcomers(w: World) -> Any:
+    """The zones in which three more servers are launched."""
+    before = set(w.members())
+    w.victim.autoscaling.set_desired_capacity(AutoScalingGroupName=w.group, DesiredCapacity=6)
+    return {i["AvailabilityZone"] for i in w.scaling_group()["Instances"] if i["InstanceId"] not in before}
+
+
+def compromised(w: World) -> Any:
+    """How many members carry the tag."""
+    rows = w.victim.ec2.describe_instances(InstanceIds=w.members())["Reservations"]
+    return sum(t["Key"] == tags.COMPROMISED for r in rows for i in r["Instances"] for t in i["Tags"])
+
+
 def role_document(w: World) -> Any:
     answer: Any = w.victim.iam.get_role_policy(RoleName=w.role, PolicyName=f"{w.tenant}-server")
     return answer["PolicyDocument"].get("Statement")
@@ -142,6 +155,13 @@ EFFECTS: dict[str, tuple[Callable[[World], Any], Any, Any]] = {
     ),
     "deregister-target": (lambda w: sorted(w.targets().values()), HEALTHY, ["healthy", "healthy"]),
     "break-image": (replacement, None, (HEALTHY, ["unhealthy"])),
+    "compromise-server": (compromised, 0, 1),
+    "exhaust-zone": (zones_of_newcomers, None, {"us-east-1b"}),
+    "fail-load-balancer": (
+        lambda w: w.victim.elbv2.describe_load_balancers(LoadBalancerArns=[w.balancer])["LoadBalancers"][0]["State"],
+        {"Code": "active"},
+        {"Code": "failed", "Reason": "it could not be set up"},
+    ),
     "suspend-healing": (suspended, [], ["ReplaceUnhealthy"]),
     "weaken-health-check": (lambda w: w.scaling_group()["HealthCheckType"], "ELB", "EC2"),
     "shrink-group": (capacity, (2, 3, 6, 3), (1, 1, 6, 1)),

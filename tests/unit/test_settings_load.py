@@ -242,6 +242,22 @@ def test_every_setting_is_documented() -> None:
                 assert f"| `{info.validation_alias or name}` |" in text
 
 
+def test_rows_of_the_strategy_table(folder: Path) -> None:
+    """Rows come from the file in their order, with what they leave out covering everything; a tier must exist."""
+    head = 'cell = "dev"\n[[strategies]]\nstrategy = "escalate"\n'
+    (folder / "stackmend.toml").write_text(head + 'type = "aws:ec2/*"\ntier = "gold"\n')
+    (row,) = load().strategies
+    assert (row.strategy, row.type, row.kind, row.tier) == ("escalate", "aws:ec2/*", "*", "gold")
+    assert "strategies.0" in (said := refused(folder, head + 'tier = "platinum"\n'))
+    assert "platinum" in said
+
+
+@pytest.mark.parametrize("arn", ["arn:aws:iam::123456789012:role/all", "role/{tenant}", "arn:aws:iam::1:role/{tenant}"])
+def test_a_role_is_one_tenants(folder: Path, arn: str) -> None:
+    """A pattern of roles without the tenant in it would give every session the same rights."""
+    assert "role_arn_pattern" in refused(folder, f'cell = "dev"\n[sessions]\nrole_arn_pattern = "{arn}"\n')
+
+
 PROBES = """
 cell = "dev"
 [probe]

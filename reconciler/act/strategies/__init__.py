@@ -5,9 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from reconciler.act.strategies import adopt, escalate, reapply, recreate, remove, restore, rollout
+from reconciler.act.strategies import (
+    adopt,
+    dispose,
+    escalate,
+    mark,
+    quarantine,
+    reapply,
+    recreate,
+    redeploy,
+    refresh_image,
+    remove,
+    restore,
+    rollout,
+)
 from reconciler.act.strategies.base import Strategy
 
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
-    {module.STRATEGY.name: module.STRATEGY for module in (reapply, recreate, restore, rollout, adopt, remove, escalate)}
+    {
+        module.STRATEGY.name: module.STRATEGY
+        for module in (
+            reapply,
+            recreate,
+            restore,
+            redeploy,
+            rollout,
+            refresh_image,
+            quarantine,
+            dispose,
+            mark,
+            adopt,
+            remove,
+            escalate,
+        )
+    }
 )

@@ -20,6 +20,10 @@ class Strategy:
     """Engine operations it may need on the resources its repair names; anything else refuses the repair."""
     replaceable: frozenset[str] = frozenset()
     """Types it may replace, if named: bindings between other resources, which hold nothing and carry no traffic."""
+    redeploys: bool = False
+    """Whether it may replace exactly what a repair's ``replaces`` names, the new one first."""
+    permissions: tuple[str, ...] = ()
+    """IAM actions of its own calls, beyond what the engine's provider needs to manage the stack."""
     prepare: Callable[[Repair, Tools], None] | None = None
     """Writes that must come before the engine looks, because the engine cannot make them."""
     run: Callable[[Repair, Tools], Ending] | None = None

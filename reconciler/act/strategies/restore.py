@@ -42,4 +42,5 @@ STRATEGY = Strategy(
     does="sets the named stateful resources back in place; never creates, replaces or deletes one",
     operations=frozenset({"update"}),
     prepare=_prepare,
+    permissions=("kms:CancelKeyDeletion", "kms:DescribeKey", "kms:EnableKey"),
 )

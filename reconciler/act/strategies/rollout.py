@@ -2,15 +2,19 @@
 
 Every step is decided on a fresh look, and a rollout that is cut off leaves a fleet that is at most one server too
 large, which ``Rollout.give_back`` makes good, whoever calls it. The first replacement that fails ends the rollout:
-what makes one newcomer fail makes the next one fail, too.
+what makes one newcomer fail makes the next one fail, too. Zones are done one after another, so that a fault which only
+shows later has not reached all of them.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
+from reconciler.act import wellbeing
 from reconciler.act.aws_writes import AwsCallFailed, FleetWrites
-from reconciler.act.fleet import dead, find, may_leave, serving, surplus
+from reconciler.act.fleet import astray, by_zone, dead, find, leaving, may_leave, serving, spread, surplus
 from reconciler.act.strategies.base import Strategy
 from reconciler.act.tools import Ending, Tools
 from reconciler.errors import RepairRefused
@@ -45,24 +49,52 @@ class Rollout:
         self.declared_size = int(declared) if isinstance(declared, (int, float)) else None
         healthy = {m.instance_id for m in fleet.healthy}
         self._sick = {m.instance_id for m in fleet.members} - healthy
+        self.members = by_zone(fleet, repair.members)
+        self._even = max(1, spread(fleet))
+        self._well: wellbeing.Wellbeing | None = None
+        self._asked: set[str] = set()
+        self._rejected: frozenset[str] = frozenset()
+        """Healthy newcomers that are not to stay: they go back, and not the server they were to replace."""
 
     def run(self) -> Ending:
         """Replace all, or up to the first that fails."""
-        total = len(self.repair.members)
-        for number, instance in enumerate(self.repair.members, 1):
+        # Its own fleet is judged server by server.
+        self._well = wellbeing.of({self.repair.tenant}, self.tools, without=self.group)
+        total = len(self.members)
+        for number, instance in enumerate(self.members, 1):
             self.tell(f"server {number} of {total}: {instance}")
-            try:
-                ending = self.replace(instance)
-            except AwsCallFailed as error:
-                ending = self.roll_back(str(error))
+            ending = self.attempt(instance)
             if ending.status is not Status.HEALED:
                 done = f" ({number - 1} of {total} were replaced before)" if number > 1 else ""
-                return Ending(ending.status, ending.reason + done)
+                return replace(ending, reason=ending.reason + done)
+        return self.even_out()
+
+    def attempt(self, instance: str) -> Ending:
+        """``replace``, with a refusal of AWS as an ending."""
+        try:
+            return self.replace(instance)
+        except AwsCallFailed as error:
+            return self.roll_back(str(error))
+
+    def even_out(self) -> Ending:
+        """Auto Scaling chooses where a newcomer goes, so the last ones may have left a zone with too few: some more
+        replacements set that right. What cannot be set right is told; the fleet is whole all the same."""
+        for _ in range(self.base):
+            fleet = self.see()
+            if spread(fleet) <= self._even:
+                return Ending(Status.HEALED)
+            counts = Counter(m.zone for m in fleet.healthy)
+            fullest = [m for m in fleet.healthy if counts[m.zone] == max(counts.values())]
+            newest = max(fullest, key=lambda m: m.launched.timestamp() if m.launched else 0.0)
+            self.tell(f"the zones are uneven: {newest.instance_id} moves out of {newest.zone}")
+            ending = self.attempt(newest.instance_id)
+            if ending.status is not Status.HEALED:
+                return Ending(Status.HEALED, f"all were replaced, but the zones are uneven: {ending.reason}")
         return Ending(Status.HEALED)
 
     def preview(self) -> str:
         """What ``run`` would do, in words."""
-        members = ", ".join(self.repair.members)
+        members = ", ".join(self.members)
         return (
             f"replace {members}: {self.base} to {self.base + 1} servers, then back to {self.base}; floor {self.floor}"
         )
@@ -84,12 +116,10 @@ class Rollout:
         if fleet.desired + 1 > fleet.maximum:
             return self.in_its_place(member, fleet)
 
-        known = frozenset(m.instance_id for m in fleet.members)
-        self.tell(f"a new server first: {self.base} to {self.base + 1}")
-        self._grown = True
-        self.writes.set_desired(self.base + 1)
-        if not self.proven(known):
-            return self.roll_back(self.what_became_of_newcomers(known))
+        if ending := self.grow(fleet):
+            return ending
+        if reason := self.misplaced(fleet, member):
+            return self.roll_back(reason)
         fleet = self.see()
         if fleet.desired <= self.base:
             return Ending(Status.NOT_HEALED, "somebody else resized the group meanwhile")
@@ -102,6 +132,37 @@ class Rollout:
         self.writes.terminate(instance, shrink=True)
         self._grown = False
         return self.until(lambda f: f"{instance} has not left yet" if self.present(f, instance) else "")
+
+    def grow(self, fleet: Fleet, by: int = 1) -> Ending | None:
+        """So many servers more, proven; or what became of the attempt."""
+        known = frozenset(m.instance_id for m in fleet.members)
+        self.tell(f"{by} new first: {self.base} to {self.base + by} servers")
+        self._grown = True
+        self.writes.set_desired(self.base + by)
+        if self.proven(known, by):
+            return None
+        new = [m for m in self.see().members if m.instance_id not in known]
+        ending = self.roll_back(self.what_became_of_newcomers(known))
+        # Where none was launched, it was not what it would have been launched from.
+        return replace(ending, bad_image=fleet.launches if new else "")
+
+    def misplaced(self, before: Fleet, member: Member) -> str:
+        """Why the newcomer does not make up for this server: its zone, or how the tenant is since it came."""
+        now = self.see()
+        known = {m.instance_id for m in before.members}
+        came = [m for m in now.members if m.instance_id not in known and not leaving(m)]
+        self._rejected = frozenset(m.instance_id for m in came)
+        zone = astray(before, came)
+        if zone and serving(member, now) is not False:
+            return f"zone {zone} has no room for a new server, and {member.instance_id} serves in {member.zone}"
+        # Once in each zone: what a server of a new kind does to the others shows with the first of them.
+        asked = self._well is None or member.zone in self._asked
+        self._asked.add(member.zone)
+        worse = {} if asked or self._well is None else wellbeing.worse(self._well, self.tools)
+        if worse:
+            return f"the tenant is worse off since the new server came: {'; '.join(worse.values())}"
+        self._rejected = frozenset()
+        return ""
 
     def bury(self, member: Member, fleet: Fleet) -> Ending:
         """A server that is gone already: take out its stale registration and tell the group, which replaces it.
@@ -126,8 +187,8 @@ class Rollout:
         self.writes.terminate(instance, shrink=False)
         return self.until_whole(without=instance)
 
-    def proven(self, known: frozenset[str]) -> bool:
-        """Wait for a server that was not known before and that stays healthy for the bake time."""
+    def proven(self, known: frozenset[str], count: int = 1) -> bool:
+        """Wait for ``count`` servers that were not known before and that stay healthy for the bake time."""
         clock, pace = self.tools.clock, self.tools.pace
         started, limit = clock(), pace.patience + pace.bake
         since: dict[str, float] = {}
@@ -137,7 +198,7 @@ class Rollout:
             if isinstance(fleet, Fleet):
                 limit = fleet.grace_seconds + pace.patience + pace.bake
                 since = {m.instance_id: since.get(m.instance_id, now) for m in fleet.healthy}
-                if any(now - first >= pace.bake for i, first in since.items() if i not in known):
+                if sum(now - first >= pace.bake for i, first in since.items() if i not in known) >= count:
                     return True
             if now - started > limit:
                 return False
@@ -165,32 +226,38 @@ class Rollout:
     def give_back(self) -> bool:
         """Take one server out of a fleet that is larger than ``base``. False if none may leave in time.
 
-        It acts once and then waits to see the effect: a stale look must not take out a second server.
+        For each size it acts once and then waits to see the effect: a stale look must not take out a second server.
         """
         clock, pace = self.tools.clock, self.tools.pace
         started = clock()
-        acted = False
+        expected: int | None = None
         while True:
             fleet = self.see()
             if fleet.desired <= self.base:
                 return True
-            if not acted:
-                acted = self.shrink(fleet)
+            if (expected is None or fleet.desired == expected) and (step := self.shrink(fleet)):
+                expected = fleet.desired - step
             if clock() - started > pace.patience:
                 return False
             self.tools.wait(pace.poll)
 
-    def shrink(self, fleet: Fleet) -> bool:
-        """One step down, if one is possible now."""
-        if sum(find(fleet, m.instance_id) is not None for m in fleet.members) <= self.base:
-            self.writes.set_desired(self.base)
-            return True
-        member = surplus(fleet, self.repair.members, self.floor)
+    def shrink(self, fleet: Fleet) -> int:
+        """By how many servers the fleet is smaller after one step down; 0 if none is possible now."""
+        staying = sum(find(fleet, m.instance_id) is not None for m in fleet.members)
+        if staying < fleet.desired:
+            # Those that were asked for and never came are no longer asked for.
+            target = max(self.base, staying)
+            self.writes.set_desired(target)
+            return fleet.desired - target
+        rejected = (m for m in fleet.members if m.instance_id in self._rejected and not leaving(m))
+        member = next((m for m in rejected if may_leave(m, fleet, self.floor)), None)
         if member is None:
-            return False
+            member = surplus(fleet, self.repair.members, self.floor)
+        if member is None:
+            return 0
         self.tell(f"{member.instance_id} leaves")
         self.writes.terminate(member.instance_id, shrink=True)
-        return True
+        return 1
 
     def until_whole(self, *, without: str) -> Ending:
         """Wait until as many servers are healthy as the fleet has, less those that were not when this began."""
@@ -248,4 +315,10 @@ STRATEGY = Strategy(
     does="replaces the named servers one by one, each after its replacement is proven healthy",
     run=_run,
     preview=_preview,
+    permissions=(
+        "autoscaling:SetDesiredCapacity",
+        "autoscaling:SetInstanceHealth",
+        "autoscaling:TerminateInstanceInAutoScalingGroup",
+        "elasticloadbalancing:DeregisterTargets",
+    ),
 )

@@ -15,7 +15,7 @@ from reconciler.observe.aws.elbv2_common import (
     flag,
     number,
 )
-from reconciler.observe.reads import Answers, Failed, Missing, More, Observer, Owned, Read, Row, Sight
+from reconciler.observe.reads import FAILED, Answers, Failed, Missing, More, Observer, Owned, Read, Row, Sight
 
 LISTING = call("elbv2", "describe_load_balancers", "LoadBalancers")
 
@@ -100,6 +100,10 @@ def _described(declared: DeclaredResource, row: Row) -> dict[str, Value]:
             "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic"
         ),
     }
+    state: Row = row.get("State", {})
+    if state.get("Code") == "failed":
+        # It could not be set up, and never will be: it has to be made anew.
+        found[FAILED] = state.get("Reason") or "its state is failed"
     if "subnetMappings" in declared.inputs:
         found["subnetMappings"] = [_mapping(zone) for zone in zones]
     return found

@@ -12,13 +12,15 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeAlias
 
-from reconciler.model import DeclaredResource, Fleet, Member, Unreadable
+from reconciler.model import DeclaredResource, Fleet, Member, Quarantined, Unreadable
 from reconciler.observe.aws._common import call, together
 from reconciler.observe.aws.autoscaling import GROUPS
 from reconciler.observe.aws.autoscaling import group as group_of
 from reconciler.observe.aws.ec2 import INSTANCES, TEMPLATES
 from reconciler.observe.aws.ec2_launch import version
 from reconciler.observe.reads import Answers, Failed, Missing, More, Read, Row, Rows
+from reconciler.observe.tags import plain
+from tenancy.tags import COMPROMISED, KEEP_UNTIL, QUARANTINED_FROM
 
 GROUP = "aws:autoscaling/group:Group"
 
@@ -83,6 +85,7 @@ def see(declared: DeclaredResource, answers: Answers) -> Fleet | Missing | Faile
                 target_reason=reason,
                 launched=_launched(instance),
                 outdated=outdated,
+                compromised=_tags(instance).get(COMPROMISED, ""),
                 checks=checks,
             )
         )
@@ -97,7 +100,32 @@ def see(declared: DeclaredResource, answers: Answers) -> Fleet | Missing | Faile
         members=tuple(sorted(members, key=lambda member: member.instance_id)),
         grace_seconds=group.get("HealthCheckGracePeriod", 0),
         target_groups=arns,
+        launches=":".join(map(str, current[0])) if isinstance(current, tuple) and len(current) == 1 else "",
+        quarantined=_quarantined(group["AutoScalingGroupName"], answers),
     )
+
+
+def _tags(instance: Row | Missing | Failed) -> dict[str, str]:
+    return plain(instance.get("Tags", ())) if isinstance(instance, Mapping) else {}
+
+
+def _quarantined(group: str, answers: Answers) -> tuple[Quarantined, ...]:
+    """What a quarantine took out of the group and still exists. Nothing if the listing failed: it stays."""
+    listed = answers.get(INSTANCES.read)
+    found = []
+    for row in listed.rows if isinstance(listed, Rows) else ():
+        tags = plain(row.get("Tags", ()))
+        if tags.get(QUARANTINED_FROM) == group and row["State"]["Name"] not in ("terminated", "shutting-down"):
+            found.append(Quarantined(row["InstanceId"], _moment(tags.get(KEEP_UNTIL, ""))))
+    return tuple(sorted(found, key=lambda one: one.instance_id))
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def _target_groups(declared: DeclaredResource) -> tuple[str, ...]:

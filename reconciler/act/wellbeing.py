@@ -1,0 +1,78 @@
+"""Whether a tenant is worse off than before: what served and does not now, and alarms that rang since.
+
+Only what was well before counts. A server that was in no use before its listener came back, and proves sick then, was
+sick before; a repair that uncovers a fault has not made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.act.tools import Tools
+from reconciler.errors import LeaseLost, StackmendError
+from reconciler.model import Finding, Fleet, Urn, Verdict
+
+GROUP = "aws:autoscaling/group:Group"
+WATCHED = frozenset({"aws:cloudwatch/metricAlarm:MetricAlarm", "aws:lb/loadBalancer:LoadBalancer"})
+"""Types that have health findings of their own."""
+RULES = frozenset({"health.alarm", "health.resource-failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wellbeing:
+    """What was well in some tenants at one moment; what could not be seen is in neither."""
+
+    serving: Mapping[Urn, int] = field(default_factory=dict)
+    """Healthy servers by group."""
+    verdicts: Mapping[str, Finding] = field(default_factory=dict)
+    """Health findings on alarms and load balancers, by id."""
+
+
+def of(tenants: Collection[str | None], tools: Tools, *, without: Urn | None = None) -> Wellbeing:
+    """How the tenants are now, but for the group ``without``. Raises LeaseLost; a look that fails shows nothing."""
+    mine = [r for r in tools.declared.resources.values() if r.tenant is not None and r.tenant in tenants]
+    serving: dict[Urn, int] = {}
+    for group in (r.urn for r in mine if r.type == GROUP and r.urn != without):
+        fleet = tools.fleet(group)
+        if isinstance(fleet, Fleet):
+            serving[group] = len(fleet.healthy)
+    watched = {r.urn for r in mine if r.type in WATCHED}
+    found: tuple[Finding, ...] = ()
+    if watched:
+        try:
+            found = tools.look(watched)
+        except LeaseLost:
+            raise
+        except StackmendError:
+            found = ()
+    return Wellbeing(serving, {f.id: f for f in found if f.rule in RULES})
+
+
+def worse(before: Wellbeing, tools: Tools) -> Mapping[str, str]:
+    """What is worse now than ``before``, in words by tenant; empty if nothing is. Asked twice before it is believed."""
+    tenants = {tools.declared.resources[u].tenant for u in before.serving if u in tools.declared.resources}
+    tenants |= {f.tenant for f in before.verdicts.values()}
+    first = _compared(before, of(tenants, tools), tools)
+    if not first:
+        return {}
+    tools.wait(tools.pace.poll)
+    second = _compared(before, of(tenants, tools), tools)
+    return {tenant: why for tenant, why in second.items() if tenant in first}
+
+
+def _compared(before: Wellbeing, now: Wellbeing, tools: Tools) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for group, count in before.serving.items():
+        resource = tools.declared.resources.get(group)
+        # What serves beyond the declared number may leave: somebody had added it.
+        size = resource.inputs.get("desiredCapacity") if resource else None
+        enough = min(count, int(size)) if isinstance(size, int | float) else count
+        if resource and resource.tenant and now.serving.get(group, count) < enough:
+            found[resource.tenant] = f"{now.serving[group]} servers of {resource.name} serve, and {count} did before"
+    for id_, finding in now.verdicts.items():
+        was = before.verdicts.get(id_)
+        rang = finding.verdict is Verdict.FAIL and finding.accepted is None
+        if finding.tenant and rang and was is not None and was.verdict is Verdict.PASS:
+            found.setdefault(finding.tenant, finding.message)
+    return found

@@ -1,0 +1,61 @@
+"""The repairs of one fleet's servers: what is wrong with them decides what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reconciler.model import Deferral, Finding, Fleet, Kind, Repair, ResourceKind, Scan, Urn
+from reconciler.plan.breaker import fleet_breaker
+from reconciler.plan.policy import Policy
+from reconciler.plan.strategy import (
+    COMPROMISED,
+    ESCALATE,
+    OUTDATED,
+    QUARANTINE_OVER,
+    Cause,
+    chosen,
+    severity_rank,
+)
+
+
+def repairs_of(
+    urn: Urn, findings: Sequence[Finding], scan: Scan, policy: Policy, kind: ResourceKind
+) -> tuple[list[Repair], list[Deferral]]:
+    """The repairs of one group's failing health findings, at most one of each strategy.
+
+    The breaker of the fleet stops replacements of servers that fail together; a compromised server is isolated all the
+    same, and one whose quarantine is over serves nobody.
+    """
+    tenant = scan.declared.resources[urn].tenant
+    facts = scan.declared.tenants.get(tenant or "")
+    fleet = scan.observed.fleets.get(urn)
+    repairs: list[Repair] = []
+    deferrals: list[Deferral] = []
+    for cause, group in _by_cause(findings).items():
+        ids = tuple(sorted({f.id for f in group}))
+        # Servers that are not to be replaced yet are evidence all the same.
+        evidence = [f for f in scan.failing if f.urn == urn and f.rule not in (COMPROMISED, QUARANTINE_OVER)]
+        stop = fleet_breaker(fleet, evidence, policy)
+        if (stop and cause in (Cause.SERVER, Cause.OUTDATED)) or not isinstance(fleet, Fleet):
+            deferrals.append(Deferral(ids, stop or "the fleet was not observed", "breaker"))
+            continue
+        members = tuple(sorted({f.resource_id for f in group if f.resource_id.startswith("i-")}))
+        strategy = chosen(cause, Kind.HEALTH, kind, facts.tier if facts else "", policy.overrides)
+        reason = min(group, key=severity_rank).message
+        if fleet.launches in policy.bad_images and all(f.rule == OUTDATED for f in group):
+            strategy, reason = ESCALATE, f"{reason}; new servers launched from {fleet.launches} did not become healthy"
+        if strategy == ESCALATE:
+            members = ()
+        repairs.append(Repair(strategy, tenant, (urn,), ids, reason, members=members, cost=max(1, len(members))))
+    return repairs, deferrals
+
+
+def _by_cause(findings: Sequence[Finding]) -> dict[Cause, list[Finding]]:
+    groups: dict[Cause, list[Finding]] = {}
+    special = {COMPROMISED: Cause.COMPROMISED, QUARANTINE_OVER: Cause.OVER}
+    for finding in findings:
+        groups.setdefault(special.get(finding.rule, Cause.SERVER), []).append(finding)
+    servers = groups.get(Cause.SERVER, [])
+    if len(servers) > 1 and all(f.rule == OUTDATED for f in servers):
+        groups[Cause.OUTDATED] = groups.pop(Cause.SERVER)
+    return groups

@@ -1,0 +1,109 @@
+"""A repair that leaves its tenant worse off: it is noticed, said, and nothing more is done to that tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciler.act import wellbeing
+from reconciler.act.act import act
+from reconciler.detect import health
+from reconciler.model import Finding, Fleet, Kind, Member, Outcome, Repair, Severity, Status, Urn, Verdict
+from tests.unit.act_world import GROUP, World, declared, finding, plan, repair, resource
+
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+VPC, SECOND, SERVERS = resource("acme-vpc"), resource("acme-second"), resource("acme-servers", GROUP)
+BELL, OTHER = resource("acme-bell", ALARM), resource("beta-vpc")
+
+
+class Tenant:
+    """A tenant with two faults, some servers and an alarm; ``acme-vpc`` is repaired, and then ``after`` happens."""
+
+    def __init__(self, **after: Any) -> None:
+        self.world = World(declared(VPC, SECOND, SERVERS, BELL, OTHER))
+        self.world.breaks(VPC, SECOND, OTHER)
+        self.before: dict[str, Any] = {"healthy": 3, "alarm": Verdict.PASS}
+        self.after = {**self.before, **after}
+        self.paused: list[tuple[str, str]] = []
+        self.world.fleet = self.fleet
+        look = self.world.look
+
+        def watch(urns: Collection[Urn]) -> tuple[Finding, ...]:
+            bell = replace(finding(BELL, self.now["alarm"], "health.alarm"), kind=Kind.HEALTH, severity=Severity.MEDIUM)
+            return (*look(urns), *((bell,) if BELL.urn in urns else ()))
+
+        self.world.change(look=watch, pause=lambda tenant, why: self.paused.append((tenant, why)))
+
+    @property
+    def now(self) -> dict[str, Any]:
+        return self.after if self.world.engine.ups else self.before
+
+    def fleet(self, group: Urn) -> Fleet:
+        healthy = self.now["healthy"]
+        members = tuple(
+            Member(f"i-{n}", "a", "InService", "running", "healthy" if n < healthy else "unhealthy") for n in range(3)
+        )
+        return Fleet(group, "servers", 3, 1, 4, members)
+
+    def act(self, *repairs: Repair) -> tuple[Outcome, ...]:
+        return act(plan(*repairs), self.world.tools)
+
+
+@pytest.mark.parametrize("after", [{"healthy": 2}, {"alarm": Verdict.FAIL}], ids=["servers", "alarm"])
+def test_worse_off_is_no_success(after: dict[str, Any]) -> None:
+    """What it was for is healed, and servers stopped serving or an alarm rang: it is no success, and repairs stop."""
+    tenant = Tenant(**after)
+    (outcome,) = tenant.act(repair("reapply", VPC))
+    assert outcome.status is Status.NOT_HEALED
+    assert "worse off" in outcome.reason
+    assert [t for t, _ in tenant.paused] == ["acme"]
+    assert tenant.world.journal.open == []
+
+
+def test_nothing_more_is_done_to_that_tenant() -> None:
+    """A later repair of the same tenant is refused without an intent; another tenant's goes on (I10)."""
+    tenant = Tenant(healthy=1)
+    first = repair("reapply", VPC)
+    # The second one of the tenant touches the same resource, so it is another turn's.
+    second = replace(repair("reapply", SECOND), urns=(VPC.urn, SECOND.urn))
+    third = repair("reapply", OTHER)
+    done = {o.repair_id: o for o in tenant.act(first, second, third)}
+    assert done[second.id].status is Status.REFUSED
+    assert done[third.id].status is Status.HEALED
+    assert second not in tenant.world.journal.intents
+
+
+@pytest.mark.parametrize(
+    "before",
+    [{"healthy": 1}, {"alarm": Verdict.FAIL}, {"alarm": Verdict.UNKNOWN}],
+    ids=["few served", "rang before", "not known before"],
+)
+def test_what_was_not_well_before_is_not_held_against_it(before: dict[str, Any]) -> None:
+    """A repair that uncovers or leaves a fault has not made it."""
+    tenant = Tenant(**before)
+    tenant.before |= before
+    assert [o.status for o in tenant.act(repair("reapply", VPC))] == [Status.HEALED]
+    assert tenant.paused == []
+
+
+def test_one_look_is_not_enough() -> None:
+    """What is worse for a moment only, and well again at a second look, stops nothing (F08)."""
+    tenant = Tenant(healthy=2)
+    wait = tenant.world.wait
+
+    def passes(seconds: float) -> None:
+        wait(seconds)
+        tenant.after["healthy"] = 3
+
+    tenant.world.change(wait=passes)
+    assert [o.status for o in tenant.act(repair("reapply", VPC))] == [Status.HEALED]
+
+
+def test_the_rules_it_listens_to_exist() -> None:
+    """The verdicts it compares are ones that detection gives, on types that it knows."""
+    assert not wellbeing.RULES - health.RULES.keys()
+    assert health.ALARM_TYPE in wellbeing.WATCHED
+    assert health.GROUP_TYPE == wellbeing.GROUP
