@@ -47,7 +47,10 @@ OutputOption = Annotated[Output, typer.Option("--output", "-o", help="table for 
 CellOption = Annotated[str | None, typer.Option("--cell", "-c", help="the Pulumi stack; default: STACKMEND_CELL")]
 TenantOption = Annotated[str | None, typer.Option("--tenant", "-t", help="only this tenant")]
 DetailedOption = Annotated[bool, typer.Option("--detailed-exitcode", help="exit with 2 when there are findings")]
+ExpiresOption = Annotated[str | None, typer.Option("--expires", help="how long it holds: 30m, 4h")]
+AsOption = Annotated[str | None, typer.Option("--as", help="your name, beside that of this account and machine")]
 FINDINGS_EXIT = 2
+LONGEST_SPAN = 7 * 86_400
 
 
 def main() -> None:
@@ -137,7 +140,7 @@ def run(
     passes: Annotated[int | None, typer.Option("--passes", min=1, help="end after so many passes")] = None,
 ) -> None:
     """Repair again and again, and when events say so, until stopped by SIGTERM or Ctrl-C."""
-    seconds = _seconds(every) if every else None
+    seconds = _span("--every", every)
     with _cycle(cell) as cycle:
         seconds = seconds or cycle.settings.interval_seconds
         if not cycle.settings.events.queue_url:
@@ -164,7 +167,7 @@ def show_history(
 
 @app.command()
 def explain(
-    finding: Annotated[str, typer.Argument(help="the id of a finding or repair (f-…, r-…)")],
+    finding: Annotated[str, typer.Argument(help="the id of a finding, repair, deferral or plan (f-…, r-…, d-…, p-…)")],
     cell: CellOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -209,6 +212,41 @@ def quarantine(
         raise typer.Exit(1)
 
 
+@app.command()
+def approve(
+    plan_id: Annotated[str, typer.Argument(metavar="PLAN_ID", help="the id that `stackmend plan` shows (p-…)")],
+    cell: CellOption = None,
+    note: Annotated[str, typer.Option("--note", help="why, for the record")] = "",
+    expires: ExpiresOption = None,
+    who: AsOption = None,
+) -> None:
+    """Consent to a plan's proposals, exactly as they are and once. A plan that changes needs a new approval."""
+    with _cycle(cell) as cycle:
+        given = cycle.approve(plan_id, note=note, seconds=_span("--expires", expires), who=who)
+    tables.console().print(
+        f"Approval {given.number} of {len(given.repairs)} repairs by {given.who},"
+        f" until {given.expires:%Y-%m-%d %H:%M:%S} UTC. The next pass carries them out."
+    )
+
+
+@app.command()
+def acknowledge(
+    reason: Annotated[str, typer.Option("--reason", help="why repairs may go on; it is recorded")],
+    cell: CellOption = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", "-t", help="its breaker; default: the cell's")] = None,
+    expires: ExpiresOption = None,
+    who: AsOption = None,
+) -> None:
+    """Let repairs go on although a breaker is open, for exactly what failed. More failures open it again."""
+    with _cycle(cell) as cycle:
+        given = cycle.acknowledge(tenant, reason=reason, seconds=_span("--expires", expires), who=who)
+    for ack in given:
+        tables.console().print(
+            f"Acknowledged: {ack.cause.value}, {len(ack.keys)} failing, by {ack.who},"
+            f" until {ack.expires:%Y-%m-%d %H:%M:%S} UTC."
+        )
+
+
 @ledger_app.command("verify")
 def ledger_verify(
     cell: CellOption = None,
@@ -238,13 +276,15 @@ def _exit(detailed: bool, found: bool) -> None:
         raise typer.Exit(FINDINGS_EXIT)
 
 
-def _seconds(text: str) -> float:
+def _span(option: str, text: str | None) -> float | None:
+    if text is None:
+        return None
     match = re.fullmatch(r"(\d{1,6})(s|m|h)", text)
     seconds = int(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]] if match else 0
-    if seconds < 1:
+    if not 1 <= seconds <= LONGEST_SPAN:
         raise ConfigurationError(
-            f"--every {text!r} is not a time between passes",
-            todo="Give a whole number above 0 and a unit: 60s, 5m, 1h.",
+            f"{option} {text!r} is not a span of time",
+            todo="Give a whole number above 0 and a unit: 60s, 5m, 1h; up to 168h.",
         )
     return float(seconds)
 

@@ -11,8 +11,8 @@ import secrets
 import socket
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -24,8 +24,9 @@ from reconciler.act.act import act
 from reconciler.act.engine import Engine
 from reconciler.act.tools import Tools
 from reconciler.attributing import Attributing
+from reconciler.deciding import Deciding
+from reconciler.decisions import Acknowledgement, Approval
 from reconciler.declare import baseline
-from reconciler.declare.graph import Graph
 from reconciler.declare.source import StackSource
 from reconciler.errors import ConfigurationError
 from reconciler.looking import Looking
@@ -48,7 +49,6 @@ from reconciler.observe.observe import locate_pending, observe
 from reconciler.observe.reads import Failed, Observer
 from reconciler.observe.registry import OBSERVERS
 from reconciler.plan.breaker import sees_too_little
-from reconciler.plan.planner import plan as make_plan
 from reconciler.ports import Journal as JournalPort
 from reconciler.ports import Progress
 from reconciler.present.documents import outcome_document, plan_document
@@ -57,7 +57,7 @@ from reconciler.record.lease import Lease
 from reconciler.record.store import Run, Store
 from reconciler.settings import Settings
 from reconciler.verify.verify import verify
-from reconciler.wiring import GuardedWriter, ReadOnlyJournal, floors_of, pace_of, policy_of, sessions_of
+from reconciler.wiring import GuardedWriter, ReadOnlyJournal, floors_of, pace_of, sessions_of
 
 log = structlog.get_logger(__name__)
 
@@ -85,7 +85,7 @@ class Cycle:
         self._attributing = Attributing(settings.attribution, self._looking.aws)
         self._period: datetime | None = None
         self._locks: tuple[Path | None] | None = None
-        self._policy = policy_of(settings, self._looking.kinds)
+        self._deciding = Deciding(settings, store, self._looking.kinds, actor=self._actor)
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -167,7 +167,7 @@ class Cycle:
         spent = journal.intended(self.store, self._cell, self._period) if self._period else ()
         scan = self._scan(run_id, scope, declared)
         touched = {urn for repair in spent for urn in repair.urns}
-        if scope.urns is not None and (why := sees_too_little(scan, scope.urns, touched, self._policy)):
+        if scope.urns is not None and (why := sees_too_little(scan, scope.urns, touched, self._deciding.policy)):
             log.warning("looking at everything before anything is repaired", run_id=run_id, why=why)
             scan = self._scan(run_id, WHOLE)
         if self._period is not None:
@@ -175,6 +175,8 @@ class Cycle:
         plan = self._plan(scan, spent)
         tools = self._tools(scan.declared, engine, held, progress, unsettled)
         outcomes = act(plan, tools, dry_run=dry_run)
+        if not dry_run:
+            self._deciding.watched(whole=scope == WHOLE)
         done = [outcome_document(o) for o in (*leftovers, *outcomes)]
         scan = self._attributing.named(scan)
         more = {"events": list(events)[:100]} if events else {}
@@ -198,23 +200,7 @@ class Cycle:
         return declared
 
     def _plan(self, scan: Scan, spent: Sequence[Repair] = ()) -> Plan:
-        now = datetime.now(UTC)
-        needs = Graph(scan.declared)
-        remembered = timedelta(hours=self.settings.rollout.remember_hours)
-        bad_images = journal.bad_images(self.store, self._cell, now - remembered)
-        return make_plan(
-            scan,
-            replace(self._policy, bad_images=bad_images),
-            journal.attempts(self.store, self._cell, now - self._policy.flap_window),
-            self._looking.kinds,
-            now=now,
-            dependents=needs.dependents,
-            users=needs.users,
-            paused=self._paused(),
-            first_seen=sightings.first_seen(self.store, self._cell),
-            cut_off=cuts.cuts(self.store, self._cell) if scan.observed.strays else {},
-            spent=spent,
-        )
+        return self._deciding.plan(scan, spent)
 
     def _recover(
         self, engine: Engine, held: JournalPort, progress: Progress
@@ -393,6 +379,14 @@ class Cycle:
 
     def resume(self, tenant: str | None) -> bool:
         return self.store.resume(self._cell, tenant=tenant, who=self._actor)
+
+    def approve(self, plan_id: str, *, note: str, seconds: float | None, who: str | None) -> Approval:
+        return self._deciding.approve(plan_id, note=note, seconds=seconds, who=who)
+
+    def acknowledge(
+        self, tenant: str | None, *, reason: str, seconds: float | None, who: str | None
+    ) -> tuple[Acknowledgement, ...]:
+        return self._deciding.acknowledge(tenant, reason=reason, seconds=seconds, who=who)
 
     def verify_ledger(self, kept: Path | None) -> audit.Report:
         return audit.verify(self.store, *([checkpoint.load(kept)] if kept else []))

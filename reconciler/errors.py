@@ -43,6 +43,10 @@ class RepairRefused(StackmendError):
     """A safety check stopped a repair before it wrote anything."""
 
 
+class TenantPaused(RepairRefused):
+    """A person has paused the tenant. Nothing more of it is changed; the other tenants go on."""
+
+
 class WriteRefused(RepairRefused):
     """The guard stopped an AWS call that is not a read and that no repair in progress names."""
 

@@ -14,6 +14,7 @@ from reconciler.model import Finding
 from reconciler.record.store import Run, Store
 
 PASSES_SEARCHED = 200
+FINDINGS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Step:
     run_id: str
     at: datetime
     kind: str
-    """``repair``, ``deferral`` or ``outcome``."""
+    """``repair``, ``proposal``, ``deferral`` or ``outcome``."""
     document: Mapping[str, Any]
 
 
@@ -47,19 +48,29 @@ class Explanation:
     seen: Run | None
     rule: RuleText | None
     steps: tuple[Step, ...]
+    about: tuple[Finding, ...] = ()
+    """For a repair, a deferral or a plan: the findings behind it, as far as they are kept."""
 
 
 def explain(store: Store, cell: str, wanted: str) -> Explanation:
-    """Explain a finding (``f-…``) or a repair (``r-…``). Raises ConfigurationError if the record has neither."""
+    """Explain a finding (``f-…``), a repair (``r-…``), a deferral (``d-…``) or a plan (``p-…``).
+
+    Raises ConfigurationError if the record has none of that name.
+    """
     sighting = store.finding(cell, wanted)
     seen, finding = sighting if sighting else (None, None)
     identity = finding.id if finding else wanted
     steps = tuple(_steps(store.runs(cell, limit=PASSES_SEARCHED), identity))
     if finding is None and not steps:
         raise ConfigurationError(
-            f"the record of cell {cell} knows no finding or repair {wanted!r}", todo="`stackmend scan` shows ids."
+            f"the record of cell {cell} knows no finding, repair, deferral or plan {wanted!r}",
+            todo="`stackmend scan` and `stackmend plan` show ids.",
         )
-    return Explanation(identity, finding, seen, _rule(finding.rule) if finding else None, steps)
+    if finding is not None:
+        return Explanation(identity, finding, seen, _rule(finding.rule), steps)
+    behind = dict.fromkeys(i for step in steps for i in step.document.get("finding_ids", ()))
+    sightings = [store.finding(cell, i) for i in list(behind)[:FINDINGS_SHOWN]]
+    return Explanation(identity, None, None, None, steps, tuple(s[1] for s in sightings if s is not None))
 
 
 def _steps(runs: Sequence[Run], identity: str) -> Iterator[Step]:
@@ -68,10 +79,12 @@ def _steps(runs: Sequence[Run], identity: str) -> Iterator[Step]:
         for kind, documents in (
             ("outcome", run.summary.get("outcomes") or ()),
             ("repair", plan.get("repairs") or ()),
+            ("proposal", plan.get("proposals") or ()),
             ("deferral", plan.get("deferrals") or ()),
         ):
             for document in documents:
-                if identity == document.get("repair_id") or identity in document.get("finding_ids", ()):
+                names = (document.get("repair_id"), document.get("deferral_id"), plan.get("id"))
+                if identity in names or identity in document.get("finding_ids", ()):
                     yield Step(run.run_id, run.started, kind, document)
 
 

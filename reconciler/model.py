@@ -14,6 +14,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NewType, TypeAlias
 
+from reconciler.decisions import Breaker
+
 Urn = NewType("Urn", str)
 
 Value: TypeAlias = "bool | int | float | str | Sequence[Value] | Mapping[str, Value] | Secret | Unreadable | None"
@@ -500,6 +502,18 @@ class Repair:
     cost: int = 1
     replaces: tuple[Urn, ...] = ()
     """Those of ``urns`` that the engine may replace."""
+    basis: str = ""
+    """Digest of the declaration and the differences it was planned from; another basis needs another approval."""
+    replacement: tuple[str, ...] = ()
+    """What new servers are made from: ``template …`` and ``image …``."""
+    approval: int | None = None
+    """Number of the approval it is carried out under."""
+    tried: tuple[str, ...] = ()
+    """For an escalation: what was tried before, in words."""
+    look_at: tuple[str, ...] = ()
+    """For an escalation: what a person should look at."""
+    setting: str = ""
+    """The setting that made it an escalation or a proposal."""
     adopts: Urn = Urn("")
     """For an adoption: the declared resource that the one of ``members`` becomes, with the name AWS knows that by."""
     physical_name: str = ""
@@ -507,6 +521,11 @@ class Repair:
     @property
     def id(self) -> str:
         return "r-" + digest(self.strategy, *sorted(self.urns), *sorted(self.members), *sorted(self.finding_ids))
+
+    @property
+    def content(self) -> str:
+        """Names what it would do exactly: an approval of it holds for nothing else."""
+        return digest(self.id, self.basis, self.adopts, self.physical_name, length=64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -516,21 +535,40 @@ class Deferral:
     finding_ids: tuple[str, ...]
     reason: str
     code: str = ""
-    """Machine-readable: ``budget``, ``breaker``, ``unknown``, ``flapping``, ``paused``, ``dependency``, …"""
+    """Machine-readable: ``budget``, ``breaker``, ``unknown``, ``mode``, ``window``, ``paused``, ``dependency``, …"""
+    setting: str = ""
+    """The setting that decided, as it is written in docs/settings.md; empty if none did."""
+
+    @property
+    def id(self) -> str:
+        return "d-" + digest(self.code, *sorted(self.finding_ids))
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one pass will do, and what it will not do. ``hash`` names it exactly."""
+    """What one pass will do, what it would do if a person approved, and what it will not do.
+
+    ``hash`` names it exactly.
+    """
 
     run_id: str
     cell: str
     repairs: tuple[Repair, ...]
     deferrals: tuple[Deferral, ...]
+    proposals: tuple[Repair, ...] = ()
+    """Repairs that wait for a person's approval."""
+    breakers: tuple[Breaker, ...] = ()
+    """The breakers that are open after this look, acknowledged ones too."""
 
     @property
     def hash(self) -> str:
-        return digest(self.cell, *(r.id for r in self.repairs), length=64)
+        parts = [*(r.content for r in self.repairs), "proposals", *(r.content for r in self.proposals)]
+        return digest(self.cell, *parts, length=64)
+
+    @property
+    def id(self) -> str:
+        """What people type."""
+        return f"p-{self.hash[:12]}"
 
 
 # --- outcomes ----------------------------------------------------------------------------------------------
@@ -571,9 +609,13 @@ class Attempt:
     status: Status
     at: datetime
     finding_ids: tuple[str, ...] = ()
+    replacement: tuple[str, ...] = ()
+    """``Repair.replacement`` of that repair."""
 
 
 def digest(*parts: str | None, length: int = 12) -> str:
     """Hex SHA-256 over the parts as a JSON list, cut to ``length``; unambiguous whatever the parts hold."""
-    text = json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
+    return hashlib.sha256(_ENCODER.encode(parts).encode()).hexdigest()[:length]
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)

@@ -21,8 +21,11 @@ class Journal(Protocol):
     def conclude(self, intent: int, outcome: Outcome) -> None:
         """Write the one terminal record of an intent."""
 
-    def ensure_held(self) -> None:
-        """Raise LeaseLost unless this process still holds the cell's lease, or while the cell is paused."""
+    def ensure_held(self, tenants: Collection[str] = ()) -> None:
+        """Raise LeaseLost unless this process still holds the cell's lease, or while the cell is paused.
+
+        Raises RepairRefused while one of ``tenants`` is paused: nothing more of that tenant may be written.
+        """
 
 
 class Look(Protocol):

@@ -13,13 +13,14 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
 
 from reconciler.errors import ConfigurationError
-from tenancy.tiers import TIERS
+from reconciler.schedules import FindingKind, FreezeEntry, ModeEntry, WindowEntry
+from tenancy.tiers import TIERS, Tier
 
 FILE = "stackmend.toml"
 PREFIX = "STACKMEND_"
@@ -90,6 +91,16 @@ class Budget(_Table):
 
     overall: Limit = Field(default=Amount(share=0.20), validation_alias="global")
     tenant: Limit = Amount(share=0.20)
+    tier: Mapping[Tier, Limit] = Field(default_factory=dict)
+    """Of all resources of a tier's tenants."""
+    kind: Mapping[FindingKind, Limit] = Field(default_factory=dict)
+    """Of the cell's resources, for repairs of one kind of finding."""
+    hour: Limit = Amount(share=1.0)
+    """Of the cell's resources, within any hour, over all passes."""
+    repairs: Count = Field(default=50, ge=1, le=10_000)
+    """Repairs in one pass."""
+    zones: Count = Field(default=1, ge=1, le=10)
+    """Zones of one tenant in which one pass replaces failed servers."""
 
 
 class Breaker(_Table):
@@ -100,6 +111,18 @@ class Breaker(_Table):
     """Fewer failing resources than this never open the breaker."""
     fleet_share: Share = 0.50
     """Above this share of failing servers of one fleet, none of them is replaced."""
+    missing_share: Share = 0.10
+    """As ``share``, of resources that are gone."""
+    missing_minimum: Count = Field(default=5, ge=1, le=10_000)
+    repair_share: Share = 0.50
+    """Above this share of failing repairs in the flap window, nothing is repaired."""
+    repair_minimum: Count = Field(default=5, ge=1, le=10_000)
+    storm_findings: Count = Field(default=100, ge=1, le=1_000_000)
+    """More new findings of one tenant than this in one pass are a storm."""
+    cooldown_seconds: Seconds = Field(default=300, ge=0, le=86_400)
+    """How long after a storm, or after a breaker was open, nothing is repaired there."""
+    acknowledged_seconds: Seconds = Field(default=3600, ge=60, le=7 * 86_400)
+    """How long an acknowledgement holds if it does not say."""
 
 
 class Flap(_Table):
@@ -115,6 +138,31 @@ class Flap(_Table):
         if self.same_failure_limit > self.limit:
             raise ValueError(f"same_failure_limit must not exceed limit, which is {self.limit}")
         return self
+
+
+class Retry(_Table):
+    """``[retry]``: when a repair is tried again, and when no more."""
+
+    backoff_seconds: Seconds = Field(default=60, ge=0, le=86_400)
+    """After the first failure; doubled with each further one."""
+    backoff_longest_seconds: Seconds = Field(default=3600, ge=0, le=7 * 86_400)
+    fight_limit: Count = Field(default=3, ge=1, le=100)
+    """A property that was healed so often in the window and set back each time is left to a person."""
+    fight_window_seconds: Seconds = Field(default=86_400, ge=60, le=30 * 86_400)
+
+    @model_validator(mode="after")
+    def _grows(self) -> Retry:
+        if self.backoff_longest_seconds < self.backoff_seconds:
+            least = f"{self.backoff_seconds:g}"
+            raise ValueError(f"backoff_longest_seconds must not be below backoff_seconds, which is {least}")
+        return self
+
+
+class Approvals(_Table):
+    """``[approval]``: a person's consent to a plan."""
+
+    expires_seconds: Seconds = Field(default=3600, ge=60, le=7 * 86_400)
+    """How long an approval holds if it does not say."""
 
 
 class Verify(_Table):
@@ -275,6 +323,14 @@ class Settings(BaseSettings):
     budget: Budget = Budget()
     breaker: Breaker = Breaker()
     flap: Flap = Flap()
+    retry: Retry = Retry()
+    approval: Approvals = Approvals()
+    modes: tuple[ModeEntry, ...] = ()
+    """What may be done without asking; where several fit, the most restrictive one counts."""
+    windows: tuple[WindowEntry, ...] = ()
+    """When what they select may be repaired; what none selects may be at any time."""
+    freezes: tuple[FreezeEntry, ...] = ()
+    """When what they select may not be repaired."""
     verify: Verify = Verify()
     rollout: Rollout = Rollout()
     quarantine: Quarantine = Quarantine()
@@ -386,17 +442,24 @@ def _explained(
 def _holds(source: Mapping[str, Any], keys: list[str]) -> bool:
     here: Any = source
     for key in keys:
-        if not isinstance(here, Mapping) or key not in here:
+        if isinstance(here, list) and key.isdecimal() and int(key) < len(here):
+            here = here[int(key)]
+        elif isinstance(here, Mapping) and key in here:
+            here = here[key]
+        else:
             return False
-        here = here[key]
     return bool(keys)
 
 
 def _known(table: list[str]) -> list[str]:
     """The settings of a table, as they are written."""
     model: type[BaseModel] = Settings
-    for key in table:
+    for key in [key for key in table if not key.isdecimal()]:
+        if key not in model.model_fields:
+            return []
         annotation = model.model_fields[key].annotation
+        if get_origin(annotation) is tuple:
+            annotation = get_args(annotation)[0]
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return []
         model = annotation

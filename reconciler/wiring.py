@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import time, timedelta
 from fnmatch import fnmatchcase
 from typing import Any, NoReturn
 
@@ -14,16 +14,22 @@ from ruamel.yaml.error import YAMLError
 
 from reconciler.act import removal
 from reconciler.act.tools import Pace
+from reconciler.detect import drift, health, orphans
 from reconciler.detect.exceptions import AcceptedException
 from reconciler.detect.exceptions import parse as parse_exceptions
+from reconciler.detect.rules import RULES
 from reconciler.errors import ConfigurationError, WriteRefused
 from reconciler.model import Declared, Outcome, Repair, ResourceKind, Urn
 from reconciler.observe import guard
 from reconciler.observe.clients import Clients
 from reconciler.observe.probes import Target
 from reconciler.observe.sessions import Sessions
+from reconciler.plan.modes import Mode, ModeRule
 from reconciler.plan.policy import Limit, Policy
+from reconciler.plan.selectors import Selector
 from reconciler.plan.strategy import Row, overrides
+from reconciler.plan.windows import Freeze, Window
+from reconciler.schedules import Entry, WindowEntry
 from reconciler.settings import Amount, Settings
 
 
@@ -74,8 +80,8 @@ class ReadOnlyJournal:
     def conclude(self, intent: int, outcome: Outcome) -> None:
         self._refuse(f"{outcome.repair_id}, intent {intent}")
 
-    def ensure_held(self) -> None:
-        self._refuse("")
+    def ensure_held(self, tenants: Collection[str] = ()) -> None:
+        self._refuse(", ".join(tenants))
 
     def _refuse(self, where: str) -> NoReturn:
         raise WriteRefused("a dry run writes nothing", where=where)
@@ -94,11 +100,66 @@ def policy_of(settings: Settings, kinds: Mapping[str, ResourceKind]) -> Policy:
         flap_limit=settings.flap.limit,
         flap_window=timedelta(seconds=settings.flap.window_seconds),
         same_failure_limit=settings.flap.same_failure_limit,
+        budget_tier={tier.value: _limit(amount) for tier, amount in settings.budget.tier.items()},
+        budget_kind={kind.value: _limit(amount) for kind, amount in settings.budget.kind.items()},
+        budget_hour=_limit(settings.budget.hour),
+        budget_repairs=Limit(count=settings.budget.repairs),
+        zones_at_once=settings.budget.zones,
+        missing_share=settings.breaker.missing_share,
+        missing_minimum=settings.breaker.missing_minimum,
+        repair_share=settings.breaker.repair_share,
+        repair_minimum=settings.breaker.repair_minimum,
+        storm_findings=settings.breaker.storm_findings,
+        cooldown=timedelta(seconds=settings.breaker.cooldown_seconds),
+        backoff=timedelta(seconds=settings.retry.backoff_seconds),
+        backoff_longest=timedelta(seconds=settings.retry.backoff_longest_seconds),
+        fight_limit=settings.retry.fight_limit,
+        fight_window=timedelta(seconds=settings.retry.fight_window_seconds),
+        modes=tuple(ModeRule(_selector(entry), Mode(entry.mode)) for entry in settings.modes),
+        windows=tuple(_window(entry) for entry in settings.windows),
+        freezes=tuple(
+            Freeze(_selector(entry), entry.start, entry.end, entry.reason, entry.critical) for entry in settings.freezes
+        ),
         removable=removal.TYPES,
         remove_orphans=settings.orphans.remove,
         orphan_age=timedelta(seconds=settings.orphans.minimum_age_seconds),
         hold_down=timedelta(seconds=settings.health.hold_down_seconds),
     )
+
+
+def _selector(entry: Entry) -> Selector:
+    return Selector(entry.tenant, entry.tier, entry.type, entry.kind, entry.rule)
+
+
+def _window(entry: WindowEntry) -> Window:
+    start = time.fromisoformat(entry.start)
+    end = None if entry.end in ("24:00", "00:00") else time.fromisoformat(entry.end)
+    return Window(_selector(entry), frozenset(entry.days), start, end, entry.zone, entry.critical)
+
+
+def ensure_known(settings: Settings, declared: Declared) -> None:
+    """Raise ConfigurationError for a selector that names a tenant or a rule that there is not (B22).
+
+    A misspelt name would leave what was meant to be restricted unrestricted.
+    """
+    known: Mapping[str, Collection[str]] = {
+        "tenant": sorted({r.tenant for r in declared.resources.values() if r.tenant}),
+        "rule": sorted({*(rule.id for rule in RULES), *drift.RULES, *health.RULES, *orphans.RULES}),
+    }
+    tables: Mapping[str, Sequence[Entry]] = {
+        "modes": settings.modes,
+        "windows": settings.windows,
+        "freezes": settings.freezes,
+    }
+    for table, entries in tables.items():
+        for number, entry in enumerate(entries, 1):
+            for key, names in known.items():
+                pattern = getattr(entry, key)
+                if pattern not in (None, "*") and not any(fnmatchcase(name, pattern) for name in names):
+                    raise ConfigurationError(
+                        f"entry {number} of [[{table}]]: {key} = {pattern!r} fits no {key} of cell {declared.cell}",
+                        todo=f"There are: {', '.join(names) or 'none'}. Nothing was changed.",
+                    )
 
 
 def _limit(amount: Amount) -> Limit:

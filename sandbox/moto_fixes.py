@@ -14,6 +14,7 @@ from typing import Any
 from moto.autoscaling.exceptions import ValidationError
 from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState, autoscaling_backends
 from moto.ec2.exceptions import InvalidLaunchTemplateIdNotFound
+from moto.ec2.models import EC2Backend
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.instances import MetadataOptions
 from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateBackend
@@ -42,6 +43,7 @@ _health_of = FakeTargetGroup.health_for
 _int_param = LaunchTemplates._get_int_param
 _new_template: Any = LaunchTemplate.__init__
 _templates: Any = LaunchTemplateBackend.describe_launch_templates
+_new_groups: Any = EC2Backend.modify_instance_security_groups
 
 
 def apply() -> None:
@@ -65,6 +67,7 @@ def apply() -> None:
         (LaunchTemplate, "__init__", without_own_tags),
         (LaunchTemplate, "tags", property(tags_of, lambda _self, _tags: None)),
         (TaggedEC2Resource, "get_tags", tags_of),
+        (EC2Backend, "modify_instance_security_groups", modify_instance_security_groups),
     )
     for owner, name, correction in corrections:
         setattr(owner, name, correction)
@@ -327,6 +330,14 @@ def unlimited_page(self: Any, name: str, default: int | None = None) -> int | No
     """moto answers 15 launch templates or versions and no token for the others; nothing on AWS does that."""
     value: int | None = _int_param(self, name, 1_000_000 if name == "MaxResults" else default)
     return value
+
+
+def modify_instance_security_groups(self: Any, instance_id: str, new_group_id_list: list[str]) -> Any:
+    """An instance's security groups are those of its interface, where moto leaves the former ones, too."""
+    instance = _new_groups(self, instance_id, new_group_id_list)
+    for interface in instance.nics.values():
+        interface._group_set = list(instance.security_groups)
+    return instance
 
 
 def tags_of(self: Any) -> list[dict[str, Any]]:

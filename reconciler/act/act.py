@@ -15,7 +15,7 @@ from reconciler.act.needed import still_needed
 from reconciler.act.process import EngineStopped
 from reconciler.act.strategies import STRATEGIES
 from reconciler.act.tools import Ending, Interrupted, Tools
-from reconciler.errors import LeaseLost, RepairRefused, StackmendError
+from reconciler.errors import LeaseLost, RepairRefused, StackmendError, TenantPaused
 from reconciler.model import Outcome, Plan, Repair, Status, Urn
 
 _STOPPING = (LeaseLost, Interrupted, EngineStopped)
@@ -104,7 +104,12 @@ class _Work:
                         self.end(repair, ending)
             for repair in ready:
                 if repair not in declarative:
-                    endings.append((repair, self.by_itself(repair)))
+                    try:
+                        endings.append((repair, self.by_itself(repair)))
+                    except TenantPaused as error:
+                        # It may have written: its intent stays open until its tenant goes on.
+                        self.abandon([repair], str(error))
+                        self.ended[repair.id] = Status.INTERRUPTED
             for repair, ending in self.no_worse(before, endings):
                 self.end(repair, ending)
         except _STOPPING:
@@ -212,7 +217,7 @@ class _Work:
             if ending.status is not Status.HEALED:
                 return ending
             why = self.tools.verify([repair]).get(repair.id)
-        except _STOPPING:
+        except (*_STOPPING, TenantPaused):
             raise
         except RepairRefused as error:
             return Ending(Status.REFUSED, str(error))

@@ -31,7 +31,7 @@ class Writes:
         self._aws, self._journal, self._repair = aws, journal, repair
 
     def _write(self, service: str, operation: str, names: tuple[str, ...], **parameters: Any) -> None:
-        self._journal.ensure_held()
+        self._journal.ensure_held([self._repair.tenant] if self._repair.tenant is not None else [])
         permitted = {f"{service}:{pascal(operation)}"}
         tenant = self._repair.tenant
         with self._aws.permit(self._repair.id, operations=permitted, resources=names, tenant=tenant):

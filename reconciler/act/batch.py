@@ -11,7 +11,7 @@ from reconciler.act.safety import refuse_unless
 from reconciler.act.steps import EnginePlan, EngineRun
 from reconciler.act.strategies import STRATEGIES
 from reconciler.act.tools import Ending, Interrupted, Tools
-from reconciler.errors import EngineError, EngineLocked, LeaseLost, RepairRefused, StackmendError
+from reconciler.errors import EngineError, EngineLocked, LeaseLost, RepairRefused, StackmendError, TenantPaused
 from reconciler.model import Repair, Status, Urn
 
 Result = tuple[Repair, Ending]
@@ -75,8 +75,19 @@ def _attempt(
     targets = tuple(dict.fromkeys(u for r in going for u in r.urns))
     try:
         plan = _previewed(going, targets, tools)
+        if not dry_run:
+            tools.journal.ensure_held(_named(going))
     except EngineStopped:
         raise
+    except TenantPaused as error:
+        # The others go on without the paused one, with a preview of their own.
+        groups = _by_tenant(going)
+        if len(groups) > 1:
+            for group in groups:
+                yield from _attempt(group, tools, unhindered, dry_run=dry_run)
+        else:
+            yield from ((r, Ending(Status.REFUSED, str(error))) for r in going)
+        return
     except EngineLocked as error:
         yield from ((r, Ending(Status.REFUSED, str(error))) for r in going)
         return
@@ -111,7 +122,6 @@ def _update(repairs: Sequence[Repair], targets: tuple[Urn, ...], plan: EnginePla
     run = EngineRun(())
     trouble = ""
     try:
-        tools.journal.ensure_held()
         for repair in repairs:
             tools.progress(repair, f"the engine updates: {_would(repair, plan)}")
         run = tools.engine.up(targets, plan, _tenants(repairs))
@@ -167,12 +177,19 @@ def _apart(repairs: Sequence[Repair]) -> list[list[Repair]]:
 
 def _smaller(repairs: Sequence[Repair]) -> list[list[Repair]]:
     """By tenant, or one by one if they are all of one tenant; dependencies keep their place."""
+    groups = _by_tenant(repairs)
+    return groups if len(groups) > 1 else [[r] for r in repairs]
 
+
+def _by_tenant(repairs: Sequence[Repair]) -> list[list[Repair]]:
     def tenant(repair: Repair) -> str:
         return repair.tenant or ""
 
-    groups = [list(group) for _, group in groupby(sorted(repairs, key=tenant), key=tenant)]
-    return groups if len(groups) > 1 else [[r] for r in repairs]
+    return [list(group) for _, group in groupby(sorted(repairs, key=tenant), key=tenant)]
+
+
+def _named(repairs: Sequence[Repair]) -> frozenset[str]:
+    return frozenset(r.tenant for r in repairs if r.tenant is not None)
 
 
 def _tenants(repairs: Sequence[Repair]) -> frozenset[str] | None:

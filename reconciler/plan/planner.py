@@ -20,13 +20,15 @@ from reconciler.model import (
     Repair,
     ResourceKind,
     Scan,
-    Status,
     Urn,
     Verdict,
 )
-from reconciler.plan.breaker import open_breakers
-from reconciler.plan.budget import Budget, in_turn
+from reconciler.plan.basis import based, replacement_of
+from reconciler.plan.breaker import breakers
+from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.hold_down import held_down
+from reconciler.plan.ladder import carrying, laddered
+from reconciler.plan.limits import one_domain_at_a_time, within_limits
 from reconciler.plan.orphans import CODE, REPORTED, adoptions, orphans, removals
 from reconciler.plan.policy import Policy
 from reconciler.plan.redeployment import IMMUTABLE, as_a_unit
@@ -38,7 +40,6 @@ from reconciler.plan.strategy import (
     QUARANTINE,
     RECREATE,
     REDEPLOY,
-    severity_rank,
     strategy_for,
 )
 
@@ -55,18 +56,20 @@ def plan(
     dependents: Downstream,
     users: Downstream,
     paused: Mapping[str | None, str] | None = None,
+    spent: Sequence[Repair] = (),
+    circumstances: Circumstances | None = None,
     first_seen: Mapping[str, datetime] | None = None,
     cut_off: Mapping[Urn, datetime] | None = None,
-    spent: Sequence[Repair] = (),
 ) -> Plan:
     """Decide what to do about a scan.
 
-    ``history`` holds the attempts inside the policy's flap window. ``dependents`` gives all resources that need one of
+    ``history`` holds the attempts inside the policy's memory. ``dependents`` gives all resources that need one of
     the given ones, directly or not; ``users`` those whose inputs hold a value of them. ``paused`` maps a tenant (None:
     the whole cell) to the reason it is paused. ``first_seen`` says since when a finding has been seen without
     interruption, by its id; one that is not in it is seen for the first time. ``cut_off`` says when the creation of a
     resource was found cut off. ``spent`` are repairs of earlier passes that count against this one's budgets.
     """
+    told = circumstances or Circumstances()
     left_behind = orphans(scan, first_seen or {}, cut_off or {})
     deferrals = [*_unknown(scan)]
     repairable: list[Finding] = []
@@ -81,22 +84,32 @@ def plan(
 
     repairs, blocked_fleets = _repairs(repairable, scan, policy, kinds, users)
     deferrals += blocked_fleets
+    repairs, other_zones = one_domain_at_a_time(repairs, scan, policy)
+    deferrals += other_zones
     adopting = adoptions(left_behind, [r for r in repairs if r.strategy == RECREATE], scan, kinds)
     repairs = [adopting.get(r, r) for r in repairs]
     taken = {i for r in adopting.values() for i in r.finding_ids}
     unwanted = [o for o in left_behind if o.finding.id not in taken]
-    removing, kept = removals(unwanted, scan, policy, history, first_seen or {}, now)
+    recent = [a for a in history if a.at >= now - policy.flap_window]
+    removing, kept = removals(unwanted, scan, policy, recent, first_seen or {}, now)
     repairs += removing
     deferrals += kept
-    repairs = [_escalated_if_flapping(r, history, policy, now) for r in repairs]
+    failing = {f.id: f for f in scan.failing}
+    rungs = [laddered(r, history, policy, now, failing, told.changed_by) for r in repairs]
+    deferrals += [r for r in rungs if isinstance(r, Deferral)]
+    repairs = [r for r in rungs if isinstance(r, Repair)]
     repairs, groundless = _without_what_stays_gone(repairs, scan, users)
     deferrals += groundless
+    repairs = [based(carrying(r, history, scan.declared, failing), scan.declared, failing) for r in repairs]
     repairs = _ordered(repairs, dependents)
 
-    stops = open_breakers(scan.declared, scan.failing, policy)
-    chosen, stopped = _within_limits(repairs, scan, policy, stops, paused or {}, spent)
-    deferrals += stopped
-    return Plan(scan.run_id, scan.cell, tuple(chosen), tuple(deferrals))
+    made_from = {u: replacement_of(scan.declared, u) for u in scan.declared.resources}
+    open_now = breakers(scan, policy, history, told, now, made_from={m for made in made_from.values() for m in made})
+    chosen = within_limits(
+        repairs, scan, policy, told,
+        breakers=open_now, paused=paused or {}, spent=spent, history=history, now=now,
+    )  # fmt: skip
+    return Plan(scan.run_id, scan.cell, chosen.repairs, (*deferrals, *chosen.deferrals), chosen.proposals, open_now)
 
 
 def _unknown(scan: Scan) -> Iterable[Deferral]:
@@ -203,36 +216,6 @@ def _joined(first: Repair, second: Repair) -> Repair:
     )
 
 
-def _escalated_if_flapping(repair: Repair, history: Sequence[Attempt], policy: Policy, now: datetime) -> Repair:
-    """Flap cap, and no third try of what failed the same way twice (I11)."""
-    if repair.strategy == ESCALATE:
-        return repair
-    since = now - policy.flap_window
-    # A rollout's resource is its group; many servers of one group may need replacing for good reasons, so its
-    # attempts count by what they were for.
-    mine = set(repair.finding_ids) if repair.members else None
-    recent = [
-        a
-        for a in history
-        if a.at >= since
-        and a.strategy != ESCALATE
-        and a.urn in repair.urns
-        and (mine is None or mine & set(a.finding_ids))
-    ]
-    healed = sum(a.status is Status.HEALED and a.strategy == repair.strategy for a in recent)
-    failed = sum(
-        a.status in (Status.NOT_HEALED, Status.ROLLED_BACK) and bool(set(a.finding_ids) & set(repair.finding_ids))
-        for a in recent
-    )
-    if failed >= policy.same_failure_limit:
-        why = f"repairing it failed {failed} times within {policy.flap_window}"
-    elif healed >= policy.flap_limit:
-        why = f"it was repaired {healed} times within {policy.flap_window} and broke again: something keeps breaking it"
-    else:
-        return repair
-    return replace(repair, strategy=ESCALATE, members=(), reason=f"{repair.reason}; {why}")
-
-
 def _without_what_stays_gone(
     repairs: Sequence[Repair], scan: Scan, users: Downstream
 ) -> tuple[list[Repair], list[Deferral]]:
@@ -259,73 +242,24 @@ def _without_what_stays_gone(
 def _ordered(repairs: Sequence[Repair], dependents: Downstream) -> list[Repair]:
     """``after`` names the repairs of what a repair's resources need."""
     active = sorted((r for r in repairs if r.strategy != ESCALATE), key=lambda r: r.strategy != QUARANTINE)
-    downstream = {r.id: dependents(r.urns) for r in active}
-    place = {r.id: i for i, r in enumerate(active)}
+    # An id is a digest: with many repairs it must not be made again for each pair of them.
+    named = [(r.id, frozenset(r.urns), dependents(r.urns)) for r in active]
+    downstream = {id_: needed for id_, _, needed in named}
+    place = {id_: i for i, (id_, _, _) in enumerate(named)}
     result = []
     for repair in repairs:
-        own = set(repair.urns)
+        own, mine = set(repair.urns), repair.id
         after = tuple(
-            other.id
-            for other in active
-            if other.id != repair.id
+            other
+            for other, urns, needed in named
+            if other != mine
             and repair.strategy != ESCALATE
             # Of two repairs of one resource the first one goes first; each waiting for the other, neither would.
-            and (own & downstream[other.id] or (own & set(other.urns) and place[other.id] < place[repair.id]))
-            and not (set(other.urns) & downstream[repair.id])
+            and (own & needed or (own & urns and place[other] < place[mine]))
+            and urns.isdisjoint(downstream[mine])
         )
         result.append(replace(repair, after=after))
     return result
-
-
-def _within_limits(
-    repairs: Sequence[Repair],
-    scan: Scan,
-    policy: Policy,
-    breakers: Mapping[str | None, str],
-    paused: Mapping[str | None, str],
-    spent: Sequence[Repair],
-) -> tuple[list[Repair], list[Deferral]]:
-    severity = {f.id: severity_rank(f) for f in scan.failing}
-    facts = scan.declared.tenants
-    order: dict[str | None, tuple[int, str]] = {t: (policy.tier_rank.get(f.tier, 50), t) for t, f in facts.items()}
-    by_urgency = sorted(repairs, key=lambda r: (len(r.after), min(severity[i] for i in r.finding_ids), r.id))
-    budget = Budget(scan.declared, policy, spent)
-    chosen: list[Repair] = []
-    deferrals: list[Deferral] = []
-    for repair in in_turn(by_urgency, order):
-        stop = _stop(repair, breakers, paused)
-        if stop is None and repair.strategy != ESCALATE and (reason := budget.spend(repair)):
-            stop = ("budget", reason)
-        if stop is None:
-            chosen.append(repair)
-        else:
-            deferrals.append(Deferral(repair.finding_ids, stop[1], stop[0]))
-    kept, orphaned = _with_their_needs(chosen)
-    return kept, deferrals + orphaned
-
-
-def _stop(
-    repair: Repair, breakers: Mapping[str | None, str], paused: Mapping[str | None, str]
-) -> tuple[str, str] | None:
-    for code, reasons in (("paused", paused), ("breaker", breakers)):
-        reason = reasons.get(None) or reasons.get(repair.tenant)
-        if reason:
-            return code, reason
-    return None
-
-
-def _with_their_needs(chosen: Sequence[Repair]) -> tuple[list[Repair], list[Deferral]]:
-    """Drop, until nothing changes, the repairs that wait for one that is not done in this pass."""
-    kept = list(chosen)
-    dropped: list[Deferral] = []
-    while True:
-        ids = {r.id for r in kept}
-        waiting = [r for r in kept if not set(r.after) <= ids]
-        if not waiting:
-            return kept, dropped
-        for repair in waiting:
-            kept.remove(repair)
-            dropped.append(Deferral(repair.finding_ids, "it waits for the repair of something it needs", "dependency"))
 
 
 def _ids(findings: Iterable[Finding]) -> tuple[str, ...]:

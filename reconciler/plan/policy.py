@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from reconciler.plan.modes import ModeRule
 from reconciler.plan.strategy import Row
+from reconciler.plan.windows import Freeze, Window
+
+HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +33,51 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The planner's rules. Budgets count resources touched in one pass; a replaced server counts as one."""
+    """The planner's rules. Budgets count resources touched, in one pass if nothing else is said; a replaced
+    server counts as one."""
 
     budget_global: Limit = Limit(share=0.20)
     budget_tenant: Limit = Limit(share=0.20)
+    budget_tier: Mapping[str, Limit] = field(default_factory=dict)
+    """Of all resources of a tier's tenants; a tier that is not named has no budget of its own."""
+    budget_kind: Mapping[str, Limit] = field(default_factory=dict)
+    """Of the cell's resources, for repairs of one kind of finding; a kind that is not named has none of its own."""
+    budget_hour: Limit = Limit(share=1.0)
+    """Resources of the cell touched within an hour, earlier passes included."""
+    budget_repairs: Limit = Limit(count=50)
+    """Repairs in one pass, which are carried out at the same time as far as they can be."""
+    zones_at_once: int = 1
+    """Zones of one tenant in which one pass replaces failed servers."""
     breaker_share: float = 0.20
     """Above this share of failing resources, of a tenant or of the cell, nothing is repaired there."""
     breaker_minimum: int = 5
     """Fewer failing resources than this never open the breaker: a share of a handful says little."""
     fleet_share: float = 0.50
     """Above this share of failing servers in one fleet the servers are not the cause: none is replaced."""
+    missing_share: float = 0.10
+    """As ``breaker_share``, of resources that are gone: a wrong answer is likelier than such a loss."""
+    missing_minimum: int = 5
+    repair_share: float = 0.50
+    """Above this share of failing repairs in the flap window, repairing is not what helps."""
+    repair_minimum: int = 5
+    """Fewer failing repairs than this never open the breaker."""
+    storm_findings: int = 100
+    """More new findings of one tenant than this in one pass are a storm."""
+    cooldown: timedelta = timedelta(minutes=5)
+    """How long after a storm, or after a breaker was open, nothing is repaired."""
     flap_limit: int = 3
     flap_window: timedelta = timedelta(hours=1)
     same_failure_limit: int = 2
     """A repair that failed this often in the window is not tried again: a person looks at it."""
+    backoff: timedelta = timedelta(minutes=1)
+    """From the first failed attempt to the next one; doubled with every further failure, up to ``backoff_longest``."""
+    backoff_longest: timedelta = timedelta(hours=1)
+    fight_limit: int = 3
+    """A property that was set back this often within ``fight_window`` after it was healed is left to a person."""
+    fight_window: timedelta = timedelta(days=1)
+    modes: tuple[ModeRule, ...] = ()
+    windows: tuple[Window, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
     hold_down: timedelta = timedelta(seconds=60)
     """How long a server must have been failing by a single sign before it is replaced; two signs need no waiting."""
     removable: frozenset[str] = frozenset()
@@ -57,3 +92,8 @@ class Policy:
     """Rows of the strategy table that stand before its own."""
     bad_images: frozenset[str] = frozenset()
     """What groups launch (``Fleet.launches``) that failed to become healthy before: no server is replaced by it."""
+
+    @property
+    def memory(self) -> timedelta:
+        """How far back the history must reach that the planner is given."""
+        return max(self.flap_window, self.fight_window, self.backoff_longest, HOUR)

@@ -23,6 +23,7 @@ REFRESH_IMAGE = "refresh-image"
 QUARANTINE = "quarantine"
 DISPOSE = "dispose"
 ESCALATE = "escalate"
+OF_SERVERS = frozenset({ROLLOUT, REFRESH_IMAGE, QUARANTINE, DISPOSE})
 
 MISSING = "drift.missing"
 CHANGED = "drift.declaration-changed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reconciler.decisions import Breaker
 from reconciler.model import Deferral, Finding, Outcome, Plan, Repair, Scan, Secret, Unreadable, Verdict
 
 Document = dict[str, Any]
@@ -83,9 +84,12 @@ def plan_document(plan: Plan) -> Document:
     return {
         "run_id": plan.run_id,
         "cell": plan.cell,
+        "id": plan.id,
         "hash": plan.hash,
         "repairs": [repair_document(r) for r in plan.repairs],
+        "proposals": [repair_document(r) for r in plan.proposals],
         "deferrals": [deferral_document(d) for d in plan.deferrals],
+        "breakers": [breaker_document(b) for b in plan.breakers],
     }
 
 
@@ -100,11 +104,34 @@ def repair_document(repair: Repair) -> Document:
         "after": list(repair.after),
         "cost": repair.cost,
         "reason": repair.reason,
+        "setting": repair.setting,
+        "content": repair.content,
+        "approval": repair.approval,
+        "tried": list(repair.tried),
+        "look_at": list(repair.look_at),
     }
 
 
 def deferral_document(deferral: Deferral) -> Document:
-    return {"finding_ids": list(deferral.finding_ids), "reason": deferral.reason, "code": deferral.code}
+    return {
+        "deferral_id": deferral.id,
+        "finding_ids": list(deferral.finding_ids),
+        "reason": deferral.reason,
+        "code": deferral.code,
+        "setting": deferral.setting,
+    }
+
+
+def breaker_document(breaker: Breaker) -> Document:
+    return {
+        "tenant": breaker.tenant,
+        "cause": breaker.cause.value,
+        "reason": breaker.reason,
+        "since": breaker.since.isoformat(),
+        "setting": breaker.setting,
+        "acknowledged": breaker.acknowledged,
+        "failing": sorted(breaker.keys),
+    }
 
 
 def outcomes_document(plan: Plan, outcomes: Sequence[Outcome]) -> Document:

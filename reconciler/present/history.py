@@ -33,7 +33,7 @@ def history_document(runs: Sequence[Run]) -> Document:
 
 
 def history_table(runs: Sequence[Run]) -> RenderableType:
-    table = plain_table("run", "kind", "started", "seconds", "fail", "unknown", "outcomes")
+    table = plain_table("run", "kind", "started", "seconds", "fail", "unknown", "proposed", "outcomes")
     for run in runs:
         verdicts = run.summary.get("verdicts") or {}
         outcomes = Counter(str(o["status"]) for o in run.summary.get("outcomes") or ())
@@ -45,9 +45,17 @@ def history_table(runs: Sequence[Run]) -> RenderableType:
             took,
             str(verdicts.get("fail", "")),
             str(verdicts.get("unknown", "")),
+            _proposed(run),
             safe(", ".join(f"{count} {status}" for status, count in outcomes.items())),
         )
     return table
+
+
+def _proposed(run: Run) -> str:
+    """How many repairs of a pass waited for approval, and the plan to approve."""
+    plan = run.summary.get("plan") or {}
+    waiting = plan.get("proposals") or ()
+    return f"{len(waiting)} in {plan.get('id')}" if waiting else ""
 
 
 def explanation_document(answer: Explanation) -> Document:
@@ -64,6 +72,7 @@ def explanation_document(answer: Explanation) -> Document:
         }
         if answer.rule
         else None,
+        "about": [finding_document(f) for f in answer.about],
         "steps": [
             {"run_id": s.run_id, "at": s.at.isoformat(), "kind": s.kind, "document": dict(s.document)}
             for s in answer.steps
@@ -99,16 +108,31 @@ def explanation_table(answer: Explanation) -> RenderableType:
             facts.add_row("control", f"{regime} {', '.join(numbers)}")
         if rule.source:
             facts.add_row("source", rule.source)
-    steps = plain_table("when", "run", "what", "strategy or code", "why")
+    for f in answer.about:
+        facts.add_row("finding", safe(f"{f.id} {f.rule} on {short(f.urn)}: {f.message}"))
+    for label, key in (("tried", "tried"), ("look at", "look_at")):
+        for words in _latest(answer, key):
+            facts.add_row(label, safe(words))
+    steps = plain_table("when", "run", "what", "strategy or code", "setting", "why")
     for step in answer.steps:
         status = step.document.get("status")
         label = f"{step.kind}: {status}" if status else step.kind
         which = step.document.get("strategy") or step.document.get("code") or ""
         steps.add_row(
-            f"{step.at:%Y-%m-%d %H:%M:%S}", step.run_id, label, safe(which), safe(step.document.get("reason") or "")
+            f"{step.at:%Y-%m-%d %H:%M:%S}",
+            step.run_id,
+            label,
+            safe(which),
+            safe(step.document.get("setting") or ""),
+            safe(step.document.get("reason") or ""),
         )
     nothing = Text("Nothing was decided about it yet: `stackmend plan` decides.", style="dim")
     return Group(facts, Text(), steps if answer.steps else nothing)
+
+
+def _latest(answer: Explanation, key: str) -> Sequence[str]:
+    """What the latest escalation carries."""
+    return next((step.document[key] for step in answer.steps if step.document.get(key)), ())
 
 
 def ledger_document(report: Report) -> Document:

@@ -116,8 +116,31 @@ def plan_tables(plan: Plan) -> RenderableType:
         for r in plan.repairs:
             table.add_row(r.id, r.strategy, safe(r.tenant or "-"), safe(_what(r)), safe(r.reason, 160))
         parts.append(table)
-    parts.append(Text(f"{len(plan.repairs)} repairs, {len(plan.deferrals)} deferrals", style="bold"))
+    parts += _proposals(plan)
+    counts = f"{len(plan.repairs)} repairs, {len(plan.proposals)} proposals, {len(plan.deferrals)} deferrals"
+    parts.append(Text(counts, style="bold"))
+    parts += _breakers(plan)
     return Group(*parts, *_deferrals(plan.deferrals))
+
+
+def _proposals(plan: Plan) -> list[RenderableType]:
+    """What waits for a person, and what to type to let it go ahead."""
+    if not plan.proposals:
+        return []
+    table = plain_table("proposal", "strategy", "tenant", "resources", "why", keep=3)
+    for r in plan.proposals:
+        table.add_row(r.id, r.strategy, safe(r.tenant or "-"), safe(_what(r)), safe(r.reason, 160))
+    return [table, Text(f"to let exactly this happen once: stackmend approve {plan.id}", style="cyan")]
+
+
+def _breakers(plan: Plan) -> list[RenderableType]:
+    if not plan.breakers:
+        return []
+    table = plain_table("breaker", "cause", "since", "why", keep=3)
+    for b in plan.breakers:
+        words = f"{b.reason}; {b.acknowledged}" if b.acknowledged else b.reason
+        table.add_row(safe(b.tenant or "the cell"), b.cause.value, f"{b.since:%Y-%m-%d %H:%M:%S}", safe(words))
+    return [table]
 
 
 def _what(repair: Repair) -> str:

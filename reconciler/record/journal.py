@@ -5,14 +5,16 @@ This is the acting stage's ``ports.Journal``.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
-from reconciler.errors import LeaseLost, RepairRefused, StoreError
+from reconciler.errors import LeaseLost, RepairRefused, StoreError, TenantPaused
 from reconciler.model import Attempt, Outcome, Repair, Urn
-from reconciler.record import documents, ledger
+from reconciler.record import documents, ledger, standing
 from reconciler.record.clock import moment, text
 from reconciler.record.database import Database
 from reconciler.record.lease import Lease
@@ -20,7 +22,7 @@ from reconciler.record.schema import INTENTS, OPEN, OUTCOMES, PAUSES
 
 
 class Paused(LeaseLost):
-    """A person has paused the cell or the tenant. Nothing was changed."""
+    """A person has paused the whole cell. Nothing more is changed."""
 
 
 class IntentOpen(RepairRefused):
@@ -50,21 +52,24 @@ class Journal:
         self._lease, self._run_id, self._actor = lease, run_id, actor
         self._database, self._cell = lease.database, lease.cell
 
-    def ensure_held(self) -> None:
-        """Raise LeaseLost unless the lease is held, and Paused, which is one, while the whole cell is paused."""
+    def ensure_held(self, tenants: Collection[str] = ()) -> None:
+        """Raise LeaseLost unless the lease is held, and Paused, which is one, while the whole cell is paused.
+
+        Raises TenantPaused while one of ``tenants`` is.
+        """
         self._lease.ensure_held()
         with self._database.read() as connection:
-            self._ensure_not_paused(connection, None)
+            self._ensure_not_paused(connection, tenants)
 
     def intend(self, repair: Repair) -> int:
         """Write the intent; once this returns it is on the disk, and the lease was held when it got there.
 
-        Raises LeaseLost, Paused (also for a pause of the repair's tenant), IntentOpen or StoreError.
+        Raises LeaseLost, Paused, TenantPaused, NotApproved, IntentOpen or StoreError.
         """
         self._lease.ensure_held()
         with self._database.write() as connection:
             self._lease.check(connection)
-            self._ensure_not_paused(connection, repair.tenant)
+            self._ensure_not_paused(connection, [repair.tenant] if repair.tenant is not None else [])
             keys: list[str] = sorted(set(repair.urns)) or [repair.id]
             query = select(OPEN.c.urn, OPEN.c.intent).where(OPEN.c.cell == self._cell, OPEN.c.urn.in_(keys))
             for urn, other in connection.execute(query):
@@ -80,6 +85,8 @@ class Journal:
             }
             number: int = connection.execute(insert(INTENTS).values(values).returning(INTENTS.c.intent)).scalar_one()
             connection.execute(insert(OPEN), [{"cell": self._cell, "urn": key, "intent": number} for key in keys])
+            if repair.approval is not None:
+                standing.use(connection, self._database, self._cell, repair, number)
             self._append(
                 connection,
                 "intent",
@@ -93,6 +100,7 @@ class Journal:
                     "members": repair.members,
                     "findings": repair.finding_ids,
                     "reason": repair.reason,
+                    **({"approval": repair.approval} if repair.approval is not None else {}),
                 },
             )
         # The write may have lingered; an intent that outlived its lease is left open for the next holder.
@@ -131,13 +139,13 @@ class Journal:
                 },
             )
 
-    def _ensure_not_paused(self, connection: Connection, tenant: str | None) -> None:
-        scopes = ("",) if tenant is None else ("", tenant)
+    def _ensure_not_paused(self, connection: Connection, tenants: Collection[str]) -> None:
+        scopes = ("", *tenants)
         query = select(PAUSES).where(PAUSES.c.cell == self._cell, PAUSES.c.tenant.in_(scopes)).order_by(PAUSES.c.tenant)
         row = connection.execute(query).first()
         if row is not None:
-            what = f"tenant {row.tenant}" if row.tenant else f"cell {self._cell}"
-            raise Paused(
+            error, what = (TenantPaused, f"tenant {row.tenant}") if row.tenant else (Paused, f"cell {self._cell}")
+            raise error(
                 f"{what} is paused", why=f"{row.who} paused it at {row.since}: {row.reason}", todo="Resume it first."
             )
 
@@ -172,21 +180,35 @@ def intended(database: Database, cell: str, since: datetime) -> tuple[Repair, ..
 
 def attempts(database: Database, cell: str, since: datetime) -> tuple[Attempt, ...]:
     """Concluded repairs begun at ``since`` or later, oldest first, one for each resource that each of them touched."""
-    query = (
-        select(INTENTS.c.at, OUTCOMES.c.outcome)
-        .join(OUTCOMES, OUTCOMES.c.intent == INTENTS.c.intent)
-        .where(INTENTS.c.cell == cell, INTENTS.c.at >= text(since))
-        .order_by(INTENTS.c.intent)
-    )
-    found: list[Attempt] = []
+    query = _CONCLUDED.where(INTENTS.c.cell == cell, INTENTS.c.at >= text(since)).order_by(INTENTS.c.intent)
     with database.read() as connection:
-        for at, document in connection.execute(query):
-            outcome = documents.to_outcome(document)
-            found += (
-                Attempt(Urn(urn), outcome.strategy, outcome.status, moment(at), outcome.finding_ids)
-                # What touched no declared resource counts by its findings.
-                for urn in outcome.urns or ("",)
-            )
+        return _attempts(connection.execute(query).all())
+
+
+def replacements(database: Database, cell: str) -> tuple[Attempt, ...]:
+    """The latest concluded replacements of servers, however long ago, oldest first."""
+    # Canonical JSON leaves out nothing and has no spaces, so a repair that replaces nothing holds an empty list.
+    replacing = INTENTS.c.repair.contains('"replacement":["')
+    query = _CONCLUDED.where(INTENTS.c.cell == cell, replacing).order_by(INTENTS.c.intent.desc())
+    with database.read() as connection:
+        return _attempts(connection.execute(query.limit(REPLACEMENTS_REMEMBERED)).all()[::-1])
+
+
+REPLACEMENTS_REMEMBERED = 500
+_CONCLUDED = select(INTENTS.c.at, INTENTS.c.repair, OUTCOMES.c.outcome).join(
+    OUTCOMES, OUTCOMES.c.intent == INTENTS.c.intent
+)
+
+
+def _attempts(rows: Sequence[Any]) -> tuple[Attempt, ...]:
+    found: list[Attempt] = []
+    for at, planned, document in rows:
+        outcome, made_from = documents.to_outcome(document), documents.to_repair(planned).replacement
+        found += (
+            Attempt(Urn(urn), outcome.strategy, outcome.status, moment(at), outcome.finding_ids, made_from)
+            # What touched no declared resource counts by its findings.
+            for urn in outcome.urns or ("",)
+        )
     return tuple(found)
 
 

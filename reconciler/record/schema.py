@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-VERSION = 3
+VERSION = 4
 """Grows with every change of the tables; a store of a later version is refused."""
 OLDEST = 1
 """Stores of this version and later lack nothing but tables, which are made when they are opened."""
@@ -132,6 +132,66 @@ SPELLINGS = Table(
     Column("document", Text, nullable=False),
 )
 
+APPROVALS = Table(
+    "approvals",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("cell", String(100), nullable=False),
+    Column("plan", String(64), nullable=False),
+    Column("who", String(255), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("expires", String(32), nullable=False),
+    Column("repairs", Text, nullable=False),
+    Index("approvals_by_cell", "cell", "expires"),
+)
+
+USED = Table(
+    "used_approvals",
+    METADATA,
+    Column("approval", Integer, ForeignKey("approvals.number"), primary_key=True, autoincrement=False),
+    Column("content", String(64), primary_key=True),
+    Column("intent", Integer, ForeignKey("intents.intent"), nullable=False),
+)
+"""The key is what makes it impossible to carry out an approved repair twice."""
+
+ACKNOWLEDGEMENTS = Table(
+    "acknowledgements",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("cell", String(100), nullable=False),
+    Column("tenant", String(100), nullable=False),
+    Column("cause", String(32), nullable=False),
+    Column("keys", Text, nullable=False),
+    Column("who", String(255), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("expires", String(32), nullable=False),
+    Index("acknowledgements_by_cell", "cell", "expires"),
+)
+
+BREAKERS = Table(
+    "breakers",
+    METADATA,
+    Column("cell", String(100), primary_key=True),
+    Column("tenant", String(100), primary_key=True),
+    Column("cause", String(32), primary_key=True),
+    Column("keys", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", String(32), nullable=False),
+    Column("setting", String(100), nullable=False),
+    Column("acknowledged", Text, nullable=False),
+)
+"""The breakers that are open. An empty tenant is the whole cell."""
+
+PROGRAMS = Table(
+    "programs",
+    METADATA,
+    Column("cell", String(100), primary_key=True),
+    Column("program", Text, nullable=False),
+    Column("seen", String(32), nullable=False),
+)
+"""Which version of this program, with which rules, made the last pass over a cell."""
 SIGHTINGS = Table(
     "sightings",
     METADATA,

@@ -105,11 +105,26 @@ class Store(Database):
         with self.read() as connection:
             return tuple(_run(row) for row in connection.execute(query.limit(limit)))
 
+    def repaired_before(self, cell: str) -> bool:
+        """Whether a pass that repairs has ever ended in this cell."""
+        query = select(RUNS.c.run_id).where(RUNS.c.cell == cell, RUNS.c.kind == "repair", RUNS.c.finished.is_not(None))
+        with self.read() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
     def findings(self, run_id: str) -> tuple[Finding, ...]:
         """A run's findings that did not pass, in their order; empty for a run too old to have kept them."""
         query = select(FINDINGS.c.document).where(FINDINGS.c.run_id == run_id).order_by(FINDINGS.c.position)
         with self.read() as connection:
             return tuple(documents.to_finding(document) for document in connection.scalars(query))
+
+    def failed_in(self, runs: Sequence[Run]) -> frozenset[str]:
+        """Ids of the findings that failed in one of these runs, accepted or not."""
+        # Canonical JSON has no spaces, so a verdict stands in it like this and no other text does.
+        query = select(FINDINGS.c.finding_id).where(
+            FINDINGS.c.run_id.in_([run.run_id for run in runs]), FINDINGS.c.document.contains('"verdict":"FAIL"')
+        )
+        with self.read() as connection:
+            return frozenset(connection.scalars(query))
 
     def finding(self, cell: str, finding_id: str) -> tuple[Run, Finding] | None:
         """The latest sighting of a finding in a cell, and the run that saw it; ``finding_id`` may be a unique prefix.

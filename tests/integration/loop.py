@@ -49,6 +49,11 @@ SETTINGS = {
     "STACKMEND_FLAP__SAME_FAILURE_LIMIT": "100",
     # CloudTrail allows two look-ups a second; only its own tests wait for them.
     "STACKMEND_ATTRIBUTION__ENABLED": "false",
+    "STACKMEND_RETRY__FIGHT_LIMIT": "100",
+    "STACKMEND_RETRY__BACKOFF_SECONDS": "0",
+    "STACKMEND_BUDGET__HOUR": "100000",
+    "STACKMEND_BREAKER__REPAIR_MINIMUM": "1000",
+    "STACKMEND_BREAKER__COOLDOWN_SECONDS": "0",
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.act.steps import EnginePlan, EngineRun, Step
 from reconciler.act.tools import Pace, Tools
-from reconciler.errors import StackmendError
+from reconciler.errors import StackmendError, TenantPaused
 from reconciler.model import (
     Declared,
     DeclaredResource,
@@ -78,6 +78,7 @@ class Journal:
         self.log = log
         self.intents: list[Repair] = []
         self.outcomes: dict[int, Outcome] = {}
+        self.paused: set[str] = set()
         self.trouble: dict[str, StackmendError] = {}
 
     def intend(self, repair: Repair) -> int:
@@ -92,8 +93,10 @@ class Journal:
         self.outcomes[intent] = outcome
         self.log.append(f"conclude {outcome.status}")
 
-    def ensure_held(self) -> None:
+    def ensure_held(self, tenants: Collection[str] = ()) -> None:
         self._may("ensure_held")
+        if paused := self.paused.intersection(tenants):
+            raise TenantPaused(f"tenant {min(paused)} is paused")
         self.log.append("held")
 
     def _may(self, call: str) -> None:

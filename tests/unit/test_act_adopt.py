@@ -125,10 +125,7 @@ def test_without_the_state_nothing_is_adopted(world: World) -> None:
 def test_a_lost_lease_writes_no_state(world: World) -> None:
     """I05: the lease is asked right before the state is written."""
 
-    def lost() -> None:
-        raise LeaseLost("taken")
-
-    world.journal.ensure_held = lost  # type: ignore[method-assign]
+    world.journal.trouble["ensure_held"] = LeaseLost("taken")
     state = State()
     assert adopt(world, state).status is Status.INTERRUPTED
     assert state.imports == []

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.errors import StoreError
+from reconciler.errors import StoreError, TenantPaused
 from reconciler.model import Repair, Status, Urn
 from reconciler.ports import Journal as JournalPort
 from reconciler.record.audit import verify
@@ -207,8 +207,11 @@ def test_a_paused_tenant_stops_only_itself(store: Store) -> None:
     journal.ensure_held()
     journal.intend(repair("urn:a", tenant="tenant-10"))
     journal.intend(repair("urn:b", tenant=None))
-    with pytest.raises(Paused, match="tenant tenant-1 is paused"):
+    with pytest.raises(TenantPaused, match="tenant tenant-1 is paused"):
         journal.intend(repair("urn:c", tenant="tenant-1"))
+    journal.ensure_held(["tenant-10"])
+    with pytest.raises(TenantPaused, match="tenant tenant-1 is paused"):
+        journal.ensure_held(["tenant-10", "tenant-1"])
 
 
 def test_reasons_lose_their_secrets(store: Store, tmp_path: Path) -> None:

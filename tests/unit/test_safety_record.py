@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from reconciler.errors import LeaseLost
+from reconciler.errors import LeaseLost, TenantPaused
 from reconciler.record import ledger
 from reconciler.record.audit import Integrity, verify
 from reconciler.record.clock import moment, text
-from reconciler.record.journal import Journal, Paused, open_intents
+from reconciler.record.journal import Journal, open_intents
 from reconciler.record.lease import Lease
 from reconciler.record.schema import LEDGER
 from reconciler.record.store import Store
@@ -70,7 +70,7 @@ def test_a_tenant_called_like_its_cell_locks_nobody_else_out(store: Store) -> No
     store.pause("dev", tenant="dev", reason="audit", who="kim")
     journal.ensure_held()
     journal.intend(repair("urn:a", tenant="acme"))
-    with pytest.raises(Paused):
+    with pytest.raises(TenantPaused):
         journal.intend(repair("urn:b", tenant="dev"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import get_args, get_origin
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -117,7 +118,9 @@ def test_settings_cannot_be_changed(folder: Path) -> None:
         pytest.param(b'cell = "dev"\nregion = "\xff"\n', ["not UTF-8", "line 2", "0xff"], id="B09 invalid UTF-8"),
         pytest.param('cell = "dev"\nbudgte = 1\n', ["budgte is not a setting", "budget"], id="B10 unknown key"),
         pytest.param(
-            'cell = "dev"\n[budget]\nglobl = 1\n', ["budget.globl", "global, tenant"], id="B10 unknown key in a table"
+            'cell = "dev"\n[budget]\nglobl = 1\n',
+            ["budget.globl", "global, hour, kind"],
+            id="B10 unknown key in a table",
         ),
         pytest.param('cell = "dev"\nconcurrency = "many"\n', ["concurrency = 'many'", "integer"], id="B11 text"),
         pytest.param('cell = "dev"\nconcurrency = [1]\n', ["concurrency = [1]"], id="B11 list"),
@@ -238,6 +241,11 @@ def test_every_setting_is_documented() -> None:
             if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
                 models.append(info.annotation)
                 assert f"`[{name}]`" in text
+            elif get_origin(info.annotation) is tuple and issubclass(get_args(info.annotation)[0], BaseModel):
+                models.append(get_args(info.annotation)[0])
+                assert f"`[[{name}]]`" in text
+            elif get_origin(info.annotation) is tuple:
+                assert f"| `{name}` |" in text
             else:
                 assert f"| `{info.validation_alias or name}` |" in text
 
@@ -256,6 +264,90 @@ def test_rows_of_the_strategy_table(folder: Path) -> None:
 def test_a_role_is_one_tenants(folder: Path, arn: str) -> None:
     """A pattern of roles without the tenant in it would give every session the same rights."""
     assert "role_arn_pattern" in refused(folder, f'cell = "dev"\n[sessions]\nrole_arn_pattern = "{arn}"\n')
+
+
+MODE = 'cell = "dev"\n[[modes]]\nmode = "observe"\n'
+WINDOW = 'cell = "dev"\n[[windows]]\ntenant = "*"\ndays = ["mon"]\nend = "04:00"\n'
+FREEZE = 'cell = "dev"\n[[freezes]]\ntenant = "*"\nreason = "sale"\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param(MODE, ["modes.0", "selects nothing", "tenant = '*' is all"], id="B20 no selector"),
+        pytest.param(MODE + 'tenant = ""\n', ["modes.0.tenant = ''", "'*' is everything"], id="B20 empty selector"),
+        pytest.param(MODE + 'tenant = "[a-z]+("\n', ["modes.0.tenant", "allowed are"], id="B23 an expression"),
+        pytest.param(MODE + 'tenat = "a"\n', ["modes.0.tenat is not a setting", "tenant, tier"], id="B10 selector"),
+        pytest.param(MODE + 'tier = "golden"\n', ["modes.0.tier = 'golden'", "gold, silver"], id="B22 tier"),
+        pytest.param(MODE + 'kind = "drfit"\n', ["modes.0.kind = 'drfit'", "drift, health"], id="B22 kind"),
+        pytest.param(MODE.replace("observe", "auto") + 'tenant = "*"\n', ["modes.0.mode = 'auto'"], id="B11 mode"),
+        pytest.param('cell = "dev"\n[modes]\ntenant = "*"\n', ["modes = {"], id="B11 a table for a list"),
+        pytest.param(
+            WINDOW + 'start = "0 22 * * *"\nzone = "UTC"\n',
+            ["windows.0.start = '0 22 * * *'", "'22:30'"],
+            id="B25 cron",
+        ),
+        pytest.param(WINDOW + 'start = "25:00"\nzone = "UTC"\n', ["windows.0.start = '25:00'"], id="B25 hour"),
+        pytest.param(WINDOW + 'start = "04:00"\nzone = "UTC"\n', ["end must differ from start"], id="B15 no length"),
+        pytest.param(
+            WINDOW + 'start = "22:00"\nzone = "Europe/Berlln"\n',
+            ["windows.0.zone = 'Europe/Berlln'", "IANA time zone"],
+            id="B26 zone",
+        ),
+        pytest.param(
+            WINDOW + 'start = "22:00"\nzone = "../../etc/passwd"\n', ["windows.0.zone", "IANA"], id="B29 zone by path"
+        ),
+        pytest.param(
+            WINDOW.replace("mon", "monday") + 'start = "22:00"\nzone = "UTC"\n',
+            ["windows.0.days = ['monday']", "mon, tue"],
+            id="B25 day",
+        ),
+        pytest.param(
+            WINDOW.replace('["mon"]', "[]") + 'start = "22:00"\nzone = "UTC"\n',
+            ["windows.0.days = []"],
+            id="B20 no days",
+        ),
+        pytest.param(
+            FREEZE + "start = 2026-12-20T00:00:00\nend = 2026-12-27T00:00:00Z\n",
+            ["freezes.0.start", "with its offset"],
+            id="B26 no offset",
+        ),
+        pytest.param(
+            FREEZE + "start = 2026-12-27T00:00:00Z\nend = 2026-12-20T00:00:00Z\n",
+            ["end must be after start"],
+            id="B18 ends before it starts",
+        ),
+        pytest.param(
+            'cell = "dev"\n[retry]\nbackoff_seconds = 10\nbackoff_longest_seconds = 9\n',
+            ["must not be below backoff_seconds, which is 10"],
+            id="B18 longest wait",
+        ),
+        pytest.param('cell = "dev"\n[budget.tier]\ngold = 0\n', ["budget.tier.gold = 0"], id="B15 tier"),
+        pytest.param('cell = "dev"\n[budget.kind]\nrain = 1\n', ["budget.kind.rain"], id="B10 kind"),
+    ],
+)
+def test_a_bad_entry_is_named(folder: Path, content: str, words: list[str]) -> None:
+    """Modes, windows, freezes and limits that cannot be meant stop the program and say what is allowed."""
+    error = refused(folder, content)
+    assert all(word in error for word in words), error
+
+
+def test_entries_can_come_from_the_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As JSON; a mistake there names the variable, not the file."""
+    monkeypatch.setenv("STACKMEND_MODES", '[{"tenant": "acme", "mode": "propose"}]')
+    assert load(cell="dev").modes[0].tenant == "acme"
+    monkeypatch.setenv("STACKMEND_MODES", '[{"tenant": "acme", "mode": "maybe"}]')
+    with pytest.raises(ConfigurationError, match="STACKMEND_MODES"):
+        load(cell="dev")
+
+
+def test_a_window_can_be_written_in_each_way(folder: Path) -> None:
+    """Times as text or as TOML has them, every day as a star, and midnight as the end."""
+    (folder / "stackmend.toml").write_text(
+        'cell = "dev"\n[[windows]]\ntenant = "*"\ndays = ["*"]\nstart = 22:00:00\nend = "24:00"\nzone = "Asia/Tokyo"\n'
+    )
+    (window,) = load().windows
+    assert (len(window.days), window.start, window.end, window.zone.key) == (7, "22:00", "24:00", "Asia/Tokyo")
 
 
 PROBES = """

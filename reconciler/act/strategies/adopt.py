@@ -36,7 +36,7 @@ def _prepare(repair: Repair, tools: Tools) -> None:
     before = tools.state.export()
     after = taken_in(before, urn, was=resource.id, id_=id_, physical_name=repair.physical_name)
     if after != before:
-        tools.journal.ensure_held()
+        tools.journal.ensure_held([repair.tenant] if repair.tenant is not None else [])
         tools.progress(repair, f"taking {id_} into the state in place of {resource.id}")
         tools.state.import_(after)
 

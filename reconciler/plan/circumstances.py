@@ -1,0 +1,27 @@
+"""What else the planner is told: what earlier passes and people have left standing. Values only; none is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from reconciler.decisions import Acknowledgement, Approval, Breaker
+from reconciler.model import Attempt, Urn
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """The standing decisions of a cell, and what is remembered longer than the history lasts."""
+
+    approvals: tuple[Approval, ...] = ()
+    acknowledgements: tuple[Acknowledgement, ...] = ()
+    breakers: tuple[Breaker, ...] = ()
+    """Those that were open after the last look."""
+    known: frozenset[str] = frozenset()
+    """Ids of findings that failed in one of the looks before this one; the others are new."""
+    replacements: tuple[Attempt, ...] = ()
+    """Concluded replacements of servers of any age, oldest first."""
+    upgrade: str = ""
+    """In words, how this program differs from the one that made the last pass; empty if it does not."""
+    changed_by: Mapping[Urn, str] = field(default_factory=dict)
+    """Who changed a resource last, where that is known."""

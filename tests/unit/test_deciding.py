@@ -1,0 +1,201 @@
+"""The deciding half of a cycle on a real store: what people decide reaches the next plan, and nothing else does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reconciler import deciding
+from reconciler.deciding import Deciding
+from reconciler.errors import ConfigurationError
+from reconciler.explain import explain
+from reconciler.model import Plan, Scan, Verdict
+from reconciler.present import history
+from reconciler.present.documents import plan_document
+from reconciler.record.store import Store
+from reconciler.settings import Settings
+from reconciler.wiring import policy_of
+from tests.unit.plan_worlds import KINDS, cell, finding, resource, scan
+from tests.unit.test_present_output import shown
+
+ACME, OTHER = resource("a", "acme"), resource("o", "other")
+ASK = {"tenant": "*", "mode": "propose"}
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    for name in [n for n in os.environ if n.startswith("STACKMEND_")]:
+        monkeypatch.delenv(name)
+    with Store.open(f"sqlite:///{tmp_path}/dev.db") as opened:
+        yield opened
+
+
+def decider(store: Store, **tables: object) -> Deciding:
+    return Deciding(Settings(cell="dev", **tables), store, KINDS, actor="me@here")  # type: ignore[arg-type]
+
+
+def passed(store: Store, by: Deciding, of: Scan, kind: str = "plan") -> Plan:
+    """One pass as the cycle makes it: begun, planned, recorded."""
+    number = len(store.runs("dev", limit=1000))
+    of = replace(of, run_id=f"run-{number}")
+    store.begin_run(of.run_id, "dev", kind, actor="me")
+    made = by.plan(of)
+    store.finish_run(of.run_id, summary={"plan": plan_document(made)}, findings=of.findings, actor="me")
+    return made
+
+
+def test_an_approved_plan_is_carried_out_by_the_next_pass(store: Store) -> None:
+    """From the id that the plan shows to repairs under the approval of a named person."""
+    by, of = decider(store, modes=[ASK]), scan(cell(ACME), finding(ACME))
+    shown_plan = passed(store, by, of)
+    given = by.approve(shown_plan.id, note="CHG-1", seconds=None, who="Ana")
+    assert given.who == "Ana (me@here)"
+    assert (given.expires - given.at).total_seconds() == 3600
+    (repair,) = passed(store, by, of, "repair").repairs
+    assert repair.approval == given.number
+    assert "approved by Ana (me@here): CHG-1" in repair.reason
+
+
+@pytest.mark.parametrize("wanted", ["p-000000000000", "p-", "", "p-%", "nonsense"])
+def test_only_a_plan_that_was_shown_can_be_approved(store: Store, wanted: str) -> None:
+    """A made-up or empty id is an error, and nothing is approved."""
+    by = decider(store, modes=[ASK])
+    passed(store, by, scan(cell(ACME), finding(ACME)))
+    with pytest.raises(ConfigurationError, match="knows no plan"):
+        by.approve(wanted, note="", seconds=None, who=None)
+
+
+def test_a_plan_without_proposals_needs_no_approval(store: Store) -> None:
+    """It says so, and does not pretend to have approved anything."""
+    by = decider(store)
+    made = passed(store, by, scan(cell(ACME), finding(ACME)))
+    with pytest.raises(ConfigurationError, match="proposes nothing"):
+        by.approve(made.id, note="", seconds=None, who=None)
+
+
+def test_an_open_breaker_is_kept_and_can_be_acknowledged(store: Store) -> None:
+    """It is open in the next process too; after a person's word on it repairs go on."""
+    bad = [resource(f"bad-{i}") for i in range(12)]
+    world = cell(*bad, *(resource(f"o-{t}", tenant=t) for t in ("x", "y", "z")))
+    of = scan(world, *map(finding, bad), *(finding(r, verdict=Verdict.PASS) for r in world.resources.values()))
+    assert passed(store, decider(store), of).repairs == ()
+    again = decider(store)
+    assert {b.tenant for b in again.breakers()} == {"acme"}
+    with pytest.raises(ConfigurationError, match="Open are those of: acme"):
+        again.acknowledge(None, reason="known", seconds=None, who=None)
+    given = again.acknowledge("acme", reason="known", seconds=60, who=None)
+    assert {a.who for a in given} == {"me@here"}
+    assert passed(store, again, of).repairs
+    with pytest.raises(ConfigurationError, match="None is open"):
+        again.acknowledge("acme", reason="again", seconds=None, who=None)
+
+
+def test_a_fresh_store_is_no_upgrade(store: Store) -> None:
+    """The very first pass of a cell may repair."""
+    by = decider(store)
+    assert passed(store, by, scan(cell(ACME), finding(ACME)), "repair").repairs
+
+
+def test_after_an_upgrade_the_first_whole_pass_only_looks(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program on the same store: nothing until a pass over the whole cell has been made by it."""
+    by, of = decider(store), scan(cell(ACME), finding(ACME))
+    by.watched(whole=False)
+    passed(store, by, of, "repair")
+    assert passed(store, by, of, "repair").repairs
+    monkeypatch.setattr(deciding, "this_program", lambda: "99 with rules 0")
+    for _ in range(2):
+        first = passed(store, by, of, "repair")
+        assert (first.repairs, {d.code for d in first.deferrals}) == ((), {"upgrade"})
+        assert "99 with rules 0" in first.deferrals[0].reason
+        by.watched(whole=False)
+    by.watched(whole=True)
+    assert passed(store, by, of, "repair").repairs
+
+
+def test_a_store_that_never_noted_its_program_was_upgraded(store: Store) -> None:
+    """A record that an older version made passes in is no fresh one."""
+    by, of = decider(store), scan(cell(ACME), finding(ACME))
+    passed(store, by, of, "repair")
+    assert {d.code for d in passed(store, by, of, "repair").deferrals} == {"upgrade"}
+
+
+@pytest.mark.parametrize("table", ["modes", "windows", "freezes"])
+@pytest.mark.parametrize("selector", [{"tenant": "acmee"}, {"tenant": "zz*"}, {"rule": "drift.propertie"}])
+def test_a_selector_of_what_there_is_not_is_an_error(store: Store, table: str, selector: dict[str, str]) -> None:
+    """B22 B20: a misspelt tenant or rule would leave unrestricted what was meant; it stops the plan."""
+    entry: dict[str, object] = {
+        "modes": {"mode": "observe"},
+        "windows": {"days": ["*"], "start": "01:00", "end": "02:00", "zone": "UTC"},
+        "freezes": {"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z", "reason": "x"},
+    }[table]  # type: ignore[assignment]
+    by = decider(store, **{table: [{**entry, **selector}]})
+    with pytest.raises(ConfigurationError, match=rf"entry 1 of \[\[{table}\]\].*{next(iter(selector.values()))[:4]}"):
+        by.plan(scan(cell(ACME, OTHER), finding(ACME)))
+
+
+def test_selectors_of_what_there_is_are_taken(store: Store) -> None:
+    """Exact names, patterns that fit something, and everything."""
+    for selector in ({"tenant": "acme"}, {"tenant": "a*"}, {"tenant": "*"}, {"rule": "drift.*"}):
+        by = decider(store, modes=[{**selector, "mode": "observe"}])
+        assert by.plan(scan(cell(ACME, OTHER), finding(ACME))).repairs == ()
+
+
+def test_explain_answers_for_deferrals_proposals_and_plans(store: Store) -> None:
+    """By finding, by deferral and by plan: why, by which entry and setting, and with what finding behind it."""
+    by = decider(store, modes=[ASK, {"tenant": "other", "mode": "observe"}])
+    made = passed(store, by, scan(cell(ACME, OTHER), finding(ACME), finding(OTHER)))
+    (deferral,) = made.deferrals
+    (proposal,) = made.proposals
+    answer = explain(store, "dev", deferral.id)
+    (step,) = answer.steps
+    assert (step.kind, step.document["setting"]) == ("deferral", "modes[2].mode")
+    assert [f.id for f in answer.about] == list(deferral.finding_ids)
+    assert "the most restrictive one counts" in step.document["reason"]
+    assert "[2]" in shown(history.explanation_table(answer))
+    assert [s.kind for s in explain(store, "dev", proposal.id).steps] == ["proposal"]
+    assert {s.kind for s in explain(store, "dev", made.id).steps} == {"proposal", "deferral"}
+    assert {s.kind for s in explain(store, "dev", deferral.finding_ids[0]).steps} == {"deferral"}
+    with pytest.raises(ConfigurationError, match="knows no finding, repair, deferral or plan"):
+        explain(store, "dev", "d-000000000000")
+
+
+def test_history_lists_what_waits(store: Store) -> None:
+    """The proposals of each pass, with the plan to approve."""
+    made = passed(store, decider(store, modes=[ASK]), scan(cell(ACME), finding(ACME)))
+    assert f"1 in {made.id}" in shown(history.history_table(store.runs("dev")))
+
+
+def test_every_setting_reaches_the_policy() -> None:
+    """The planner's rules come from the settings, not from defaults that happen to be equal."""
+    made = policy_of(
+        Settings(
+            cell="dev",
+            budget={"tier": {"gold": 3}, "kind": {"drift": "10%"}, "hour": 7, "repairs": 8, "zones": 2},  # type: ignore[arg-type]
+            breaker={"missing_share": 0.3, "missing_minimum": 9, "repair_share": 0.4, "repair_minimum": 6,
+                     "storm_findings": 11, "cooldown_seconds": 12},  # type: ignore[arg-type]
+            retry={"backoff_seconds": 13, "backoff_longest_seconds": 14, "fight_limit": 15,
+                   "fight_window_seconds": 160},  # type: ignore[arg-type]
+        ), {}
+    )  # fmt: skip
+    assert (made.budget_tier["gold"].count, made.budget_kind["drift"].share) == (3, 0.1)
+    assert (made.budget_hour.count, made.budget_repairs.count, made.zones_at_once) == (7, 8, 2)
+    assert (made.missing_share, made.missing_minimum, made.repair_share, made.repair_minimum) == (0.3, 9, 0.4, 6)
+    assert (made.storm_findings, made.cooldown.total_seconds(), made.fight_limit) == (11, 12, 15)
+    spans = (made.backoff, made.backoff_longest, made.fight_window)
+    assert [s.total_seconds() for s in spans] == [13, 14, 160]
+
+
+def test_what_failed_before_is_not_new(store: Store) -> None:
+    """T08: a look at one tenant in between does not make another tenant's old findings a storm of new ones."""
+    by = decider(store, breaker={"storm_findings": 2, "cooldown_seconds": 300})
+    found = [finding(ACME, property_=f"p{i}") for i in range(3)]
+    blind = [replace(f, verdict=Verdict.UNKNOWN) for f in found]
+    passed(store, by, scan(cell(ACME, OTHER), *blind))
+    assert by.circumstances().known == frozenset()
+    assert {d.code for d in passed(store, by, scan(cell(ACME, OTHER), *found)).deferrals} == {"cool-down"}
+    passed(store, by, scan(cell(ACME, OTHER), finding(OTHER)))
+    assert by.circumstances().known >= {f.id for f in found}

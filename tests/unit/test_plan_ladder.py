@@ -1,0 +1,83 @@
+"""The escalation ladder: wait longer each time, recognise a fight, and hand over with what is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from reconciler.model import Attempt, Plan, Status
+from reconciler.plan.circumstances import Circumstances
+from reconciler.plan.policy import Policy
+from tests.unit.plan_worlds import NOW, cell, finding, resource, scan
+from tests.unit.test_plan_planner import planned
+
+SUBNET = resource("subnet")
+FOUND = finding(SUBNET, property_="tags")
+PATIENT = Policy(same_failure_limit=100, flap_limit=100, repair_minimum=100, flap_window=timedelta(days=1))
+
+
+def past(*attempts: tuple[float, Status]) -> tuple[Attempt, ...]:
+    """Attempts so many minutes ago."""
+    return tuple(Attempt(SUBNET.urn, "reapply", s, NOW - timedelta(minutes=m), (FOUND.id,)) for m, s in attempts)
+
+
+def after(history: tuple[Attempt, ...], policy: Policy = PATIENT, told: Circumstances | None = None) -> Plan:
+    return planned(scan(cell(SUBNET), FOUND), policy, history=history, circumstances=told or Circumstances())
+
+
+@pytest.mark.parametrize(("failures", "wait"), [(1, 1), (2, 2), (3, 4), (4, 8), (7, 60), (40, 60)])
+def test_the_wait_doubles_up_to_the_longest(failures: int, wait: int) -> None:
+    """After n failures in a row the next try is 1, 2, 4, 8, … minutes later, and never more than an hour."""
+    for passed, tried in ((wait - 0.1, False), (wait, True)):
+        history = past(*((passed + n, Status.NOT_HEALED) for n in reversed(range(failures))))
+        assert bool(after(history).repairs) is tried
+
+
+def test_a_deferral_says_when_the_next_try_is() -> None:
+    """The words hold the moment, and the setting is named."""
+    (deferral,) = after(past((0.5, Status.ROLLED_BACK))).deferrals
+    assert (deferral.code, deferral.setting) == ("back-off", "retry.backoff_seconds")
+    assert "2026-03-01 12:00:30 UTC" in deferral.reason
+
+
+def test_success_forgets_the_failures() -> None:
+    """What healed once begins with the shortest wait again; what was refused or cut off was no try."""
+    assert after(past((9, Status.NOT_HEALED), (8, Status.NOT_HEALED), (0.2, Status.HEALED))).repairs
+    assert after(past((0.2, Status.REFUSED), (0.1, Status.INTERRUPTED))).repairs
+
+
+def test_another_fault_of_the_same_resource_does_not_wait() -> None:
+    """The wait is for what failed, not for all that may go wrong with a resource."""
+    history = tuple(replace(a, finding_ids=("f-other",)) for a in past((0.1, Status.NOT_HEALED)))
+    assert after(history).repairs
+
+
+def test_a_slow_fight_is_recognised_and_says_who() -> None:
+    """F52 I11: healed three times in a day, hours apart, and set back each time: it stops, and names the other one."""
+    fight = past((1200, Status.HEALED), (700, Status.HEALED), (200, Status.HEALED))
+    policy = Policy(flap_window=timedelta(hours=1))
+    told = Circumstances(changed_by={SUBNET.urn: "arn:aws:iam::1:role/legacy-cron"})
+    (repair,) = after(fight, policy, told).repairs
+    assert (repair.strategy, repair.setting) == ("escalate", "retry.fight_limit")
+    assert "legacy-cron" in repair.reason
+    assert "not known" in after(fight, policy).repairs[0].reason
+    assert after(fight[1:], policy).repairs[0].strategy == "reapply"
+
+
+def test_healing_other_properties_is_no_fight() -> None:
+    """F52: only the same property, set back again and again, is a fight."""
+    others = tuple(replace(a, finding_ids=(f"f-{i}",)) for i, a in enumerate(past(*[(200, Status.HEALED)] * 5)))
+    assert after(others, Policy()).repairs[0].strategy == "reapply"
+
+
+def test_an_escalation_carries_what_a_person_needs() -> None:
+    """What was tried with its outcomes, what to look at, and the setting that ended it."""
+    (repair,) = after(past((20, Status.NOT_HEALED), (10, Status.ROLLED_BACK)), Policy()).repairs
+    assert (repair.strategy, repair.setting) == ("escalate", "flap.same_failure_limit")
+    assert repair.tried == (
+        "reapply at 2026-03-01 11:40:00 UTC: not healed",
+        "reapply at 2026-03-01 11:50:00 UTC: rolled back",
+    )
+    assert repair.look_at == ("subnet (aws:ec2/subnet:Subnet, id-subnet)", "subnet broke")

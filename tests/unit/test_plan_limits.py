@@ -1,0 +1,135 @@
+"""Budgets at every level, one failure domain at a time, and a fair share for everybody."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reconciler.model import Attempt, Declared, Fleet, Kind, Member, Status, TenantFacts, Urn
+from reconciler.plan.policy import Limit, Policy
+from tests.unit.plan_worlds import GROUP, NOW, cell, finding, resource, scan
+from tests.unit.test_plan_planner import planned
+
+ROOMY = Policy(budget_tenant=Limit(share=1.0), budget_global=Limit(share=1.0), breaker_share=1.0)
+
+
+def tiers(of: Declared, **tier: str) -> Declared:
+    return replace(of, tenants={t: TenantFacts(t, tier[t], frozenset()) for t in of.tenants})
+
+
+def test_a_tier_has_a_budget_of_its_own() -> None:
+    """I03: two bronze tenants share one budget, and the gold one is not counted against it."""
+    bad = [resource(f"{t}-{i}", t) for t in ("b1", "b2", "g") for i in range(2)]
+    world = tiers(cell(*bad), b1="bronze", b2="bronze", g="gold")
+    result = planned(scan(world, *map(finding, bad)), replace(ROOMY, budget_tier={"bronze": Limit(count=3)}))
+    assert sorted(str(r.tenant) for r in result.repairs) == ["b1", "b1", "b2", "g", "g"]
+    assert [(d.code, d.setting) for d in result.deferrals] == [("budget", "budget.tier.bronze")]
+
+
+def test_a_reason_has_a_budget_of_its_own() -> None:
+    """I03: repairs for one kind of finding leave room for those of another."""
+    bad = [resource(f"bad-{i}") for i in range(4)]
+    group = resource("group", type_=GROUP)
+    sick = finding(group, "health.target", Kind.HEALTH, resource_id="i-0")
+    of = scan(cell(*bad, group), *map(finding, bad), sick, fleets={group.urn: in_zones(group.urn, "abc")})
+    result = planned(of, replace(ROOMY, budget_kind={"drift": Limit(count=1)}))
+    assert sorted(r.strategy for r in result.repairs) == ["reapply", "rollout"]
+    assert {d.setting for d in result.deferrals} == {"budget.kind.drift"}
+
+
+def test_an_hour_has_a_budget_over_all_passes() -> None:
+    """I03: what earlier passes touched within the hour counts; what was refused or is older does not."""
+    bad = [resource(f"bad-{i}") for i in range(3)]
+    policy = replace(ROOMY, budget_hour=Limit(count=3))
+
+    def touched(minutes: int, status: Status) -> Attempt:
+        return Attempt(Urn(f"x{minutes}{status}"), "reapply", status, NOW - timedelta(minutes=minutes), ("f",))
+
+    old, refused = touched(61, Status.HEALED), touched(5, Status.REFUSED)
+    lately = touched(10, Status.HEALED), touched(59, Status.NOT_HEALED)
+    of = scan(cell(*bad), *map(finding, bad))
+    assert len(planned(of, policy, history=(old, refused)).repairs) == 3
+    result = planned(of, policy, history=lately)
+    assert (len(result.repairs), {d.setting for d in result.deferrals}) == (1, {"budget.hour"})
+
+
+def test_repairs_at_once_have_a_limit() -> None:
+    """So many repairs a pass, however small they are."""
+    bad = [resource(f"bad-{i}") for i in range(5)]
+    result = planned(scan(cell(*bad), *map(finding, bad)), replace(ROOMY, budget_repairs=Limit(count=2)))
+    assert (len(result.repairs), {d.setting for d in result.deferrals}) == (2, {"budget.repairs"})
+
+
+def in_zones(group: Urn, zones: str) -> Fleet:
+    members = tuple(Member(f"i-{n}", z, "InService", "running", "healthy") for n, z in enumerate(zones))
+    return Fleet(group, "g", len(members), 1, len(members) + 1, members)
+
+
+def test_failed_servers_are_replaced_in_one_zone_at_a_time() -> None:
+    """F49 I03: the worst hit zone of a tenant first, over all of its fleets; the others in later passes."""
+    groups = [resource(f"g{i}", type_=GROUP) for i in range(2)]
+    fleets = {g.urn: in_zones(g.urn, "aabbccaabbcc") for g in groups}
+    sick = [(groups[0], "i-2"), (groups[0], "i-4"), (groups[1], "i-8"), (groups[1], "i-9")]
+    found = [finding(g, "health.target", Kind.HEALTH, resource_id=i) for g, i in sick]
+    result = planned(scan(cell(*groups), *found, fleets=fleets), ROOMY)
+    assert {r.urns[0]: r.members for r in result.repairs} == {groups[0].urn: ("i-2",), groups[1].urn: ("i-8", "i-9")}
+    assert [(d.setting, d.finding_ids) for d in result.deferrals] == [("budget.zones", (found[1].id,))]
+    wide = planned(scan(cell(*groups), *found, fleets=fleets), replace(ROOMY, zones_at_once=2))
+    assert sum(len(r.members) for r in wide.repairs) == 4
+
+
+def test_each_tenant_has_its_own_zones() -> None:
+    """One tenant's failed zone does not keep another tenant's failed server waiting."""
+    groups = [resource("g0", "acme", GROUP), resource("g1", "other", GROUP)]
+    fleets = {g.urn: in_zones(g.urn, "abc") for g in groups}
+    found = [
+        finding(g, "health.target", Kind.HEALTH, resource_id=i) for g, i in zip(groups, ("i-0", "i-1"), strict=True)
+    ]
+    assert len(planned(scan(cell(*groups), *found, fleets=fleets), ROOMY).repairs) == 2
+
+
+def test_outdated_servers_are_replaced_zone_after_zone() -> None:
+    """They serve on meanwhile, so one repair has them all, in the order of their zones."""
+    group = resource("g", type_=GROUP)
+    found = [finding(group, "health.outdated-template", Kind.HEALTH, resource_id=f"i-{n}") for n in range(6)]
+    of = scan(cell(group), *found, fleets={group.urn: in_zones(group.urn, "abcabc")})
+    (repair,) = planned(of, ROOMY).repairs
+    assert repair.members == ("i-0", "i-3", "i-1", "i-4", "i-2", "i-5")
+
+
+@settings(max_examples=3, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 40))
+def test_ten_thousand_findings_of_one_tenant_starve_nobody(quiet: int, budget: int) -> None:
+    """T08: as many of the quiet tenants as the budget has room for are served, before the noisy one's second turn."""
+    noisy = [resource(f"n{i}", "aaa-noisy") for i in range(100)]
+    calm = [resource(f"q{i}", f"tenant-{i}") for i in range(quiet)]
+    flood = [finding(r, property_=f"p{i}") for r in noisy for i in range(100)]
+    policy = replace(ROOMY, budget_global=Limit(count=budget), storm_findings=1_000_000, missing_share=1.0)
+    result = planned(scan(cell(*noisy, *calm, fillers=5), *flood, *map(finding, calm)), policy)
+    served = {r.tenant for r in result.repairs} - {"aaa-noisy"}
+    assert len(served) >= min(quiet, budget - 1)
+    assert sum(r.cost for r in result.repairs) <= budget
+
+
+TINY = Limit(share=0.01)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Policy(budget_hour=TINY),
+        Policy(budget_repairs=TINY),
+        Policy(budget_tenant=TINY),
+        Policy(budget_global=TINY),
+        Policy(budget_tier={"gold": TINY}),
+        Policy(budget_kind={"drift": TINY}),
+    ],
+)
+def test_a_small_pool_always_has_room_for_one(policy: Policy) -> None:
+    """I03: no share rounds down to nothing, at any level."""
+    subnet = resource("subnet")
+    assert planned(scan(cell(subnet, fillers=5), finding(subnet)), policy).repairs
