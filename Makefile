@@ -3,10 +3,10 @@ SHELL := /bin/bash
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.toolchain/bin:$(PATH)
 
-.PHONY: help setup lint types contracts unit integration test simulate bench mutants demo clean
+.PHONY: help setup lint types contracts unit integration test simulate bench bench-heal mutants demo clean
 
 help: ## what can be made
-	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: ## .venv from uv.lock and the Pulumi CLI, if they are not there yet
 	@bash tools/setup.sh
@@ -38,6 +38,9 @@ simulate: setup ## 10,000 histories of the real reconciler in a simulated world
 
 mutants: setup ## break each safety mechanism and see that tests notice
 	$(BIN)/python tools/mutants.py
+
+bench-heal: setup ## measure time to heal, per kind of fault; BENCH_HEAL="--tenants 3" for less
+	$(BIN)/python -m bench.heal --write $(BENCH_HEAL)
 
 demo: setup ## deploy three tenants on the sandbox, break them, heal them, prove it
 	$(BIN)/python -m sandbox demo

@@ -98,6 +98,7 @@ class Cycle:
         return cls(settings, Store.open(settings.store_url, key=settings.checkpoint_key))
 
     def close(self) -> None:
+        self._outside.close()
         self.store.close()
 
     # --- the stages, in order ------------------------------------------------------------------------------
@@ -170,6 +171,8 @@ class Cycle:
         declared: Declared | None = None
         if not dry_run and None not in self._paused():
             declared, unsettled, leftovers = self._recover(engine, held, progress)
+        declared = declared or self._declared()
+        engine.warm_up({r.type for r in declared.resources.values()})
         spent = journal.intended(self.store, self._cell, self._period) if self._period else ()
         scan = self._scan(run_id, scope, declared)
         touched = {urn for repair in spent for urn in repair.urns}
@@ -196,9 +199,10 @@ class Cycle:
         sightings.sight(self.store, self._cell, scan.findings, every=scope == WHOLE)
         return scan
 
-    def _declared(self) -> Declared:
+    def _declared(self, *, again: bool = False) -> Declared:
+        """``again`` is for one more look at a state to which nothing is known to have been written."""
         kept = self.store.baseline(self._cell)
-        declared = self._outside.declared(baseline.from_json(kept) if kept else None)
+        declared = self._outside.declared(baseline.from_json(kept) if kept else None, again=again)
         if not declared.tampered:
             self.store.save_baseline(self._cell, declared.version, baseline.to_json(declared), actor=self._actor)
         return declared
@@ -238,7 +242,7 @@ class Cycle:
                 declared = self._declared()
         intents = journal.open_intents(self.store, self._cell)
         leftovers = recovery.conclude_open(intents, self._tools(declared, engine, held, progress, unsettled))
-        return (None if leftovers else declared), unsettled, leftovers
+        return None if intents else declared, unsettled, leftovers
 
     def _located(self, declared: Declared) -> Mapping[Urn, str | None]:
         """Where each cut-off create is: its id, None where it is proven absent; what is not known is left out."""
@@ -299,13 +303,18 @@ class Cycle:
         unsettled: frozenset[Urn],
     ) -> Tools:
         aws = self._outside.aws(declared)
+        changes = engine.changes
         sessions = self._outside.sessions(declared)
         if sessions is not None:
             engine.acts_as(sessions.environment)
 
         def look(urns: Collection[Urn]) -> tuple[Finding, ...]:
-            # The state is read again: a repair gives resources new ids.
-            return self._looking.judged(self._declared(), urns)[1]
+            # The state is read again: a repair gives resources new ids, and somebody may have deployed.
+            nonlocal changes
+            before, changes = changes, engine.changes
+            now = self._declared(again=before == changes)
+            engine.known(self._outside.recorded)
+            return self._looking.judged(now, urns)[1]
 
         def fleet(group: Urn) -> Fleet | Unreadable:
             found = observe(declared, aws, only={group}, observers=self._looking.observers).fleets.get(group)

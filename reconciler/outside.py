@@ -13,6 +13,7 @@ from typing import Protocol, Self
 
 from reconciler.act.engine import Engine
 from reconciler.act.tools import StateDocument, Updates
+from reconciler.act.warm import WarmPrograms
 from reconciler.declare.source import StackSource
 from reconciler.model import Declared, Refreshed, Unreadable, Urn
 from reconciler.observe.clients import Clients
@@ -43,6 +44,13 @@ class StackEngine(Updates, StateDocument, Protocol):
 
     def lock_directory(self) -> Path | None: ...
 
+    def warm_up(self, types: Collection[str]) -> None: ...
+
+    @property
+    def changes(self) -> int: ...
+
+    def known(self, urns: Collection[Urn]) -> None: ...
+
 
 class Outside:
     """The real one, for the cell of ``settings``."""
@@ -51,17 +59,27 @@ class Outside:
         self._settings = settings
         self._source = StackSource(settings)
         self._clients: Clients | None = None
+        self._programs = WarmPrograms()
 
-    def declared(self, baseline: Declared | None) -> Declared:
-        """See ``StackSource.load``."""
-        return self._source.load(baseline)
+    def close(self) -> None:
+        """End what runs for it."""
+        self._programs.close()
+
+    def declared(self, baseline: Declared | None, *, again: bool = False) -> Declared:
+        """See ``StackSource.load``; ``again``: see ``StackSource.again``."""
+        return self._source.again(baseline) if again else self._source.load(baseline)
+
+    @property
+    def recorded(self) -> frozenset[Urn]:
+        """All resources that the state held when it was last read, components and providers included."""
+        return self._source.recorded
 
     def engine(self, *, timeout: float | None = None) -> StackEngine:
         """The cell's engine. Raises EngineError if there is no CLI."""
         config = self._settings.config_file
         project, config = self._settings.project_dir.resolve(), config.resolve() if config else None
         if timeout is None:
-            return Engine(project, self._settings.cell, config, os.environ)
+            return Engine(project, self._settings.cell, config, os.environ, programs=self._programs)
         return Engine(project, self._settings.cell, config, os.environ, timeout=timeout, grace=_GRACE_SECONDS)
 
     def aws(self, declared: Declared) -> Clients | Ask:

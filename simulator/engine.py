@@ -54,6 +54,16 @@ class SimEngine:
             found[urn] = Refreshed(recorded.id, there, changed, before=recorded.inputs, inputs=recorded.inputs)
         return found
 
+    def warm_up(self, types: Collection[str]) -> None:
+        """There is nothing to prepare."""
+
+    @property
+    def changes(self) -> int:
+        return self._world.version
+
+    def known(self, urns: Collection[Urn]) -> None:
+        """It looks for itself."""
+
     def acts_as(self, identity: Callable[[str], Mapping[str, str]]) -> None:
         raise AssertionError(f"nothing here acts under a role: {identity}")
 

@@ -38,7 +38,7 @@ class SimOutside(Outside):
         self._locks = locks
         self._cloud = Cloud(world)
 
-    def declared(self, baseline: Declared | None) -> Declared:
+    def declared(self, baseline: Declared | None, *, again: bool = False) -> Declared:  # noqa: ARG002
         world = self.world
         world.step("state read")
         if world.take_fault("state corrupt"):
@@ -58,6 +58,10 @@ class SimOutside(Outside):
             version=world.version,
         )
         return effective(now, baseline, redeclared=world.redeclared & known)
+
+    @property
+    def recorded(self) -> frozenset[Urn]:
+        return frozenset(self.world.state)
 
     def _resource(self, urn: Urn) -> DeclaredResource:
         blueprint, recorded = self.world.program[urn], self.world.state.get(urn)

@@ -45,7 +45,8 @@ else
     fi
 fi
 if ! "$uv" sync --frozen --check --quiet --extra kubernetes >/dev/null 2>&1; then
-    step "installing the Python packages of uv.lock into .venv" "$uv" sync --frozen --extra kubernetes
+    # Compiled here once: where Python may not write bytecode, every process would compile it all again (2 s each).
+    step "installing the Python packages of uv.lock into .venv" "$uv" sync --frozen --extra kubernetes --compile-bytecode
 fi
 
 # True if version $1 is at least $2 and of the same major version.

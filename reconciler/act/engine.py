@@ -7,20 +7,23 @@ update do more than was previewed. Secrets are never opened: the state is export
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from pulumi.automation import LocalWorkspace, Stack, StackNotFoundError
+from pulumi.automation import LocalWorkspace, OutputMap, Stack, StackNotFoundError, UpdateSummary
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError
 
 from reconciler.act.locks import lock_directory
 from reconciler.act.process import EngineCommand
 from reconciler.act.refreshed import RefreshAccount
 from reconciler.act.steps import Account, EnginePlan, EngineRun
+from reconciler.act.warm import WarmPrograms, executor
 from reconciler.errors import EngineError, EngineLocked, StateError
 from reconciler.model import Refreshed, Unreadable, Urn
 
@@ -30,12 +33,29 @@ _TENANTS = "STACKMEND_TENANTS"
 """The program's own variable for the tenants to register; only ever set for a targeted run."""
 
 
+class _Stack(Stack):
+    """Automation API's stack without what it does besides what it is asked for.
+
+    It would select the stack, which writes into the workspace although every command names the stack; and after an
+    update it would read the outputs with all secrets opened, and the history.
+    """
+
+    def __init__(self, name: str, workspace: LocalWorkspace) -> None:
+        self.name, self.workspace = name, workspace
+
+    def outputs(self) -> OutputMap:
+        return {}
+
+    def info(self, show_secrets: bool = True) -> UpdateSummary:  # noqa: ARG002 - the base class's signature
+        return UpdateSummary("update", datetime.now(UTC), "", {}, {}, "succeeded")
+
+
 class Engine(AbstractContextManager["Engine"]):
     """One cell's stack. ``env`` is added to this process's environment (backend URL, passphrase, PATH, AWS).
 
     Raises EngineError everywhere, with the engine's diagnostics in ``why``; EngineLocked if another update holds the
     stack's lock; EngineStopped after ``stop``; EngineTimeout after ``timeout`` seconds. Use it as a context manager:
-    leaving it removes the saved plans.
+    leaving it removes the saved plans. ``programs`` outlive it if they are given.
     """
 
     def __init__(
@@ -47,21 +67,34 @@ class Engine(AbstractContextManager["Engine"]):
         *,
         timeout: float = 1800.0,
         grace: float = 120.0,
+        programs: WarmPrograms | None = None,
     ) -> None:
         self.project_dir, self.cell = project_dir, cell
         self._config_file = str(config_file) if config_file else None
         self._env = dict(env)
         self._command = EngineCommand(env, timeout=timeout, grace=grace)
-        self._selected: Stack | None = None
+        self._stack: _Stack | None = None
+        self._own_programs, self._programs = programs is None, programs or WarmPrograms()
+        self._known: frozenset[Urn] | None = None
+        self.changes = 0
+        """How often this engine has written, or may have written, to the stack's state."""
         self._plans = tempfile.TemporaryDirectory(prefix="stackmend-plans-")
         self._previews = 0
         self._identity: Callable[[str], Mapping[str, str]] | None = None
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self._plans.cleanup()
+        if self._own_programs:
+            self._programs.close()
 
     def __enter__(self) -> Self:
         return self
+
+    def warm_up(self, types: Collection[str]) -> None:
+        """Start on what a run of the program with resources of these types will need, while there is nothing to run."""
+        project = self._run(lambda stack: stack.workspace.project_settings())
+        if script := executor(project, self.project_dir, self._command.environment):
+            self._programs.begin(script, types, self.project_dir, self._command.environment)
 
     def preview(
         self, targets: Sequence[Urn], tenants: Collection[str] | None = None, *, replace: Sequence[Urn] = ()
@@ -91,6 +124,7 @@ class Engine(AbstractContextManager["Engine"]):
             ),
             account,
             tenants,
+            program=True,
         )
         return EnginePlan(account.steps(complete=True), saved, refresh, tuple(replace))
 
@@ -100,6 +134,7 @@ class Engine(AbstractContextManager["Engine"]):
         A resource that fails does not stop the others: it is in ``failed``. Raises when no single resource is to blame.
         """
         account = Account()
+        self._changes()
         try:
             self._run(
                 lambda stack: stack.up(
@@ -117,6 +152,7 @@ class Engine(AbstractContextManager["Engine"]):
                 ),
                 account,
                 tenants,
+                program=True,
             )
         except EngineError as error:
             if type(error) is not EngineError or not account.failed:
@@ -155,8 +191,18 @@ class Engine(AbstractContextManager["Engine"]):
 
     def recorded(self, targets: Collection[Urn]) -> frozenset[Urn]:
         """Those of the targets that the state holds."""
-        resources = self.export()["deployment"].get("resources") or ()
-        return frozenset(targets) & frozenset(Urn(r["urn"]) for r in resources)
+        if self._known is None:
+            resources = self.export()["deployment"].get("resources") or ()
+            self._known = frozenset(Urn(r["urn"]) for r in resources)
+        return frozenset(targets) & self._known
+
+    def known(self, urns: Collection[Urn]) -> None:
+        """Tell what the state was just seen to hold, so that it need not be read again until this engine writes."""
+        self._known = frozenset(urns)
+
+    def _changes(self) -> None:
+        self._known = None
+        self.changes += 1
 
     def acts_as(self, identity: Callable[[str], Mapping[str, str]]) -> None:
         """From now on, a run for one tenant has the variables that ``identity`` gives for it."""
@@ -176,6 +222,7 @@ class Engine(AbstractContextManager["Engine"]):
 
     def import_(self, document: Mapping[str, Any]) -> None:
         """Replace the stack's state by this document. The engine checks its integrity and takes the lock."""
+        self._changes()
         with tempfile.NamedTemporaryFile("w", suffix=".json", dir=self._plans.name) as file:
             json.dump(document, file)
             file.flush()
@@ -189,7 +236,9 @@ class Engine(AbstractContextManager["Engine"]):
 
     def lock_directory(self) -> Path | None:
         """Where the stack's lock files are; None if the backend is not made of files."""
-        url = self._run(lambda stack: stack.workspace.who_am_i()).url or ""
+        url = self._env.get("PULUMI_BACKEND_URL") or os.environ.get("PULUMI_BACKEND_URL")
+        if not url:
+            url = self._run(lambda stack: stack.workspace.who_am_i()).url or ""
         project = self._run(lambda stack: stack.workspace.project_settings()).name
         return lock_directory(url, project, self.cell)
 
@@ -197,20 +246,25 @@ class Engine(AbstractContextManager["Engine"]):
         return {"cwd": str(self.project_dir), "additional_env": self._env}
 
     def _run(
-        self, call: Callable[[Stack], _T], account: Account | None = None, tenants: Collection[str] | None = None
+        self,
+        call: Callable[[Stack], _T],
+        account: Account | None = None,
+        tenants: Collection[str] | None = None,
+        *,
+        program: bool = False,
     ) -> _T:
         scope = {_TENANTS: ",".join(sorted(tenants))} if tenants else {}
         if tenants and self._identity is not None:
             (tenant,) = tenants
             scope |= self._identity(tenant)
-        self._command.scope(scope)
+        self._command.scope(scope, self._programs.address(scope) if program else None)
         try:
-            if self._selected is None:
+            if self._stack is None:
                 workspace = LocalWorkspace(
                     work_dir=str(self.project_dir), env_vars=self._env, pulumi_command=self._command
                 )
-                self._selected = Stack.select(self.cell, workspace)
-            return call(self._selected)
+                self._stack = _Stack(self.cell, workspace)
+            return call(self._stack)
         except StackNotFoundError as error:
             todo = f"deploy it first: pulumi up -s {self.cell}"
             raise EngineError("there is no such stack", where=self.cell, todo=todo) from error

@@ -81,14 +81,6 @@ def by_zone(fleet: Fleet, instances: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(instances, key=order))
 
 
-def spread(fleet: Fleet, without: Collection[str] = ()) -> int:
-    """How many more healthy servers the fullest zone has than the emptiest, among the zones that the fleet is in."""
-    counts = {m.zone: 0 for m in fleet.members}
-    for member in fleet.healthy:
-        counts[member.zone] += member.instance_id not in without
-    return max(counts.values(), default=0) - min(counts.values(), default=0)
-
-
 def astray(before: Fleet, newcomers: Collection[Member]) -> str:
     """A zone that should have got one of the newcomers and got none; empty if each came where it belongs.
 

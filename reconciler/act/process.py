@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -48,19 +49,21 @@ class EngineCommand(PulumiCommand):
         self._process: subprocess.Popen[str] | None = None
         self._stopping = False
         self._scope: dict[str, str] = {}
+        self._client: str | None = None
         found = shutil.which("pulumi", path=self._env.get("PATH"))
         if found is None:
             raise EngineError("the Pulumi CLI is not on the PATH", todo="run `make setup`, or install Pulumi")
         self.command = found
-        answer = subprocess.run([found, "version"], env=self._env, capture_output=True, text=True, check=False)
-        try:
-            self.version = VersionInfo.parse(answer.stdout.strip().removeprefix("v"))
-        except ValueError:
-            raise EngineError("the Pulumi CLI does not tell its version", where=found, why=answer.stderr) from None
+        self.version = _version(found, Path(found).stat().st_mtime_ns, self._env.get("PULUMI_HOME", ""))
 
-    def scope(self, env: Mapping[str, str]) -> None:
-        """Variables for the next runs, in place of those of the last scope."""
-        self._scope = dict(env)
+    def scope(self, env: Mapping[str, str], client: str | None = None) -> None:
+        """For the next runs, in place of the last scope: variables, and the address of a program that is ready."""
+        self._scope, self._client = dict(env), client
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What a run of the engine gets, but for its scope."""
+        return self._env
 
     def stop(self) -> None:
         """Ask the engine, if it runs, to end after the operations in flight. Nothing is started any more."""
@@ -84,7 +87,7 @@ class EngineCommand(PulumiCommand):
         on_error: OnOutput | None = None,
     ) -> CommandResult:
         """Run one command to its end. Raises CommandError, EngineStopped or EngineTimeout."""
-        command = [self.command, "--non-interactive", *args]
+        command = [self.command, "--non-interactive", *args, *([f"--client={self._client}"] if self._client else [])]
         env = {**self._env, **additional_env, "PULUMI_AUTOMATION_API": "true", **self._scope}
         if self._stopping:
             raise EngineStopped(f"`pulumi {args[0]}` is not started any more")
@@ -139,6 +142,17 @@ class EngineCommand(PulumiCommand):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@cache
+def _version(cli: str, _changed_ns: int, pulumi_home: str) -> VersionInfo:
+    """Asked once for each CLI, and again if its file has changed: a start of the CLI costs as much as a look."""
+    env = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"} | ({"PULUMI_HOME": pulumi_home} if pulumi_home else {})
+    answer = subprocess.run([cli, "version"], env=env, capture_output=True, text=True, check=False)
+    try:
+        return VersionInfo.parse(answer.stdout.strip().removeprefix("v"))
+    except ValueError:
+        raise EngineError("the Pulumi CLI does not tell its version", where=cli, why=answer.stderr) from None
 
 
 def end_session(leader: int) -> None:

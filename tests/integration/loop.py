@@ -236,10 +236,13 @@ class Reconciler:
         until(met, f"the call of rules {rules}")
 
     def engines(self) -> list[int]:
-        """Its children: engines, each of which leads a session with its plugins in it."""
-        return [
-            int(place.parent.name) for place in Path("/proc").glob("[0-9]*/stat") if _parent(place) == self.process.pid
-        ]
+        """Its engines, each of which leads a session with its plugins in it."""
+        return [pid for pid, name in self._children() if name.startswith("pulumi")]
+
+    def _children(self) -> list[tuple[int, str]]:
+        """Every process that it started, each the first of a session: engines, and what waits to run programs."""
+        places = [place for place in Path("/proc").glob("[0-9]*/stat") if _parent(place) == self.process.pid]
+        return [(int(p.parent.name), p.read_text().partition("(")[2].rpartition(")")[0]) for p in places]
 
     def kill(self) -> None:
         """SIGKILL to it alone; its engine has a session of its own and runs on."""
@@ -247,12 +250,12 @@ class Reconciler:
         self.process.wait()
 
     def kill_all(self) -> None:
-        """SIGKILL to it, to its engine and to the engine's plugins."""
-        engines = self.engines()
+        """SIGKILL to it, to its engine, to the engine's plugins and to the program."""
+        children = self._children()
         self.kill()
-        for engine in engines:
-            end_session(engine)
-            assert session_members(engine) == []
+        for child, _ in children:
+            end_session(child)
+            assert session_members(child) == []
 
     def ended(self) -> tuple[int, Mapping[str, Any]]:
         """Its exit code and the document it printed."""

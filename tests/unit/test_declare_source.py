@@ -98,6 +98,19 @@ def test_reading_opens_no_secret_and_takes_no_lock(backend: Backend) -> None:
     assert all(arguments[-2:] == ["--stack", "dev"] for arguments in asked if arguments != ["version"])
 
 
+def test_another_look_reads_the_state_alone(backend: Backend) -> None:
+    """A state that has not changed is taken as it was read, without its history; one that has is read as a whole."""
+    source = backend.source()
+    first = source.again()
+    assert source.again() is first
+    backend.answer(state([resource("a"), resource("b")]), [entry("update", 2)])
+    second = source.again()
+    assert list(second.resources) == [urn("a"), urn("b")]
+    assert source.recorded >= {urn("a"), urn("b")}
+    commands = [arguments[2] for arguments in backend.asked() if arguments != ["version"]]
+    assert commands == ["history", "export", "export", "export", "history", "export"]
+
+
 def test_a_baseline_is_applied(backend: Backend) -> None:
     """After a refresh the baseline stands; a targeted repair's own resource, written in its time, is believed."""
     baseline = backend.source().load()
