@@ -152,11 +152,11 @@ def test_a_failure_is_made_short() -> None:
         patch.setattr("simulator.events.happen", lambda _runner, _event: None)
         patch.setattr("simulator.runner.ROWS", {e.kind: () for e in [*noise, bad]})
         patch.setattr("simulator.runner.happen", _breaks)
-        short = shrunk(Failed(history(*noise, bad, turns=3), "I99: broken"))
+        short = shrunk(Failed(history(*noise, bad, turns=3), "X99: broken"))
     assert short.history.events == (bad,)
     assert short.history.turns == 1
 
 
 def _breaks(_runner: object, event: Event) -> None:
     if event.kind == "breaks an invariant":
-        raise Violation("I99: broken")
+        raise Violation("X99: broken")
