@@ -110,7 +110,7 @@ def test_the_libraries_of_types() -> None:
         (ProjectRuntimeInfo("python", {"toolchain": "poetry"}), False),
         ("nodejs", False),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str | bool) else f"{value.name} {value.options}",
 )
 def test_only_what_runs_here_gets_a_head_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: str | ProjectRuntimeInfo, usable: bool
