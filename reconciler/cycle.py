@@ -164,7 +164,7 @@ class Cycle:
         *,
         dry_run: bool,
     ) -> Pass:
-        run_id = self._begin("repair")
+        run_id = self._begin("dry run" if dry_run else "repair")
         held = journal.Journal(lease, run_id=run_id, actor=self._actor) if isinstance(lease, Lease) else lease
         unsettled: frozenset[Urn] = frozenset()
         leftovers: tuple[Outcome, ...] = ()

@@ -26,7 +26,7 @@ from reconciler.observe.aws import (
 )
 from reconciler.observe.aws._common import call, text
 from reconciler.observe.reads import Read
-from tenancy.tags import CELL, TENANT
+from tenancy.tags import CELL, QUARANTINED_FROM, TENANT
 
 _PER_FILTER = 200
 """Values that EC2 takes in one filter."""
@@ -42,6 +42,7 @@ _TYPES = {
     ec2.SECURITY_GROUPS: ("group-id", "aws:ec2/securityGroup:SecurityGroup"),
 }
 _GROUP = "aws:autoscaling/group:Group"
+_GROUP_TAG = "aws:autoscaling:groupName"
 _TABLE = "aws:ec2/routeTable:RouteTable"
 _IN_TABLES = ("aws:ec2/route:Route", "aws:ec2/routeTableAssociation:RouteTableAssociation")
 _TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
@@ -121,6 +122,13 @@ def _versions(few: _Few) -> list[Read]:
     ]
 
 
+def _instances(few: _Few) -> list[Read]:
+    """The servers of the groups, and those that a quarantine took out of them."""
+    groups = _ids(few, _GROUP)
+    tags = (f"tag:{_GROUP_TAG}", f"tag:{QUARANTINED_FROM}")
+    return [read for tag in tags for read in _filtered(ec2.INSTANCES, tag, groups)]
+
+
 def _groups(few: _Few) -> list[Read]:
     read = autoscaling.GROUPS.read
     return [
@@ -187,7 +195,7 @@ _NARROW: Mapping[Read, Callable[[_Few], list[Read] | None]] = {
     ec2.ROUTE_TABLES.read: _tables,
     ec2.TEMPLATES.read: lambda few: [ec2.TEMPLATES.direct(id_) for id_ in _templates(few)],
     ec2_launch.VERSIONS: _versions,
-    ec2.INSTANCES.read: lambda few: _filtered(ec2.INSTANCES, "tag:aws:autoscaling:groupName", _ids(few, _GROUP)),
+    ec2.INSTANCES.read: _instances,
     autoscaling.GROUPS.read: _groups,
     elbv2_load_balancer.LISTING: lambda few: [
         elbv2_load_balancer.direct(arn, LoadBalancerArns=[arn]) for arn in _ids(few, "aws:lb/loadBalancer:LoadBalancer")

@@ -17,12 +17,11 @@ DEAD = 86
 POINTS: dict[str, tuple[str, str]] = {
     "C01": ("reconciler.record.lease", "Lease.acquire"),
     "C02": ("reconciler.looking", "Looking.scan"),
-    "C03": ("reconciler.cycle", "make_plan"),
+    "C03": ("reconciler.deciding", "Deciding.plan"),
     "C04": ("reconciler.record.journal", "Journal.intend"),
     "C05": ("reconciler.act.engine", "Engine.preview"),
     "C08": ("reconciler.act.strategies.rollout", "Rollout.proven"),
     "C09": ("reconciler.act.aws_writes", "FleetWrites.set_desired"),
-    "C10": ("reconciler.act.aws_writes", "FleetWrites.deregister"),
     "C11": ("reconciler.act.aws_writes", "FleetWrites.terminate"),
     "C12": ("reconciler.act.engine", "Engine.up"),
     "C13": ("reconciler.record.journal", "Journal.conclude"),

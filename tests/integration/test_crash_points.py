@@ -89,15 +89,6 @@ def test_dead_in_a_rollout(whole: Cell, point: str, when: str) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_dead_at_taking_a_dead_server_out(whole: Cell, when: str) -> None:
-    """Dead at deregistering what EC2 has ended already: it is out of the load balancer in the end (C10, F24, I02)."""
-    before = whole.record()
-    whole.strike("terminate-instance", SILVER)
-    dying("C10", when, "repair", "--output", "json")
-    recovered(whole, before)
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("point", ENGINE)
 def test_dead_at_the_engine(whole: Cell, point: str, when: str) -> None:
     """Dead before or after the engine's preview, or its update: what it did is seen, the rest is done (C05, C12, F24,
@@ -121,7 +112,7 @@ def test_dead_at_a_checkpoint(whole: Cell, tmp_path: Path, when: str) -> None:
 
 def test_every_point_is_here() -> None:
     """No crash point of the launcher is left out."""
-    assert sorted((*FLEET, *ENGINE, "C10", "C14")) == sorted(POINTS)
+    assert sorted((*FLEET, *ENGINE, "C14")) == sorted(POINTS)
 
 
 def test_a_process_that_passes_its_point_by_fails() -> None:

@@ -92,8 +92,7 @@ class Loaded(Stage):
 @pytest.mark.parametrize("strategy", ["rollout", "refresh-image"])
 @pytest.mark.parametrize("size", SIZES)
 def test_every_server_is_replaced(sandbox: Sandbox, size: int, strategy: str) -> None:
-    """All servers are other ones afterwards, in even zones, and neither witness ever saw fewer than all of them
-    healthy (I02, I07)."""
+    """All servers are other ones afterwards, and neither witness ever saw fewer than all of them healthy (I02, I07)."""
     fleet = Loaded(sandbox, size, batch=5 if strategy == "refresh-image" else 1)
     old = set(fleet.world.members())
     with fleet.load():
@@ -101,8 +100,6 @@ def test_every_server_is_replaced(sandbox: Sandbox, size: int, strategy: str) ->
     assert ending.status is Status.HEALED, ending.reason
     fleet.whole()
     assert not old & set(fleet.world.members())
-    counts = fleet.zones().values()
-    assert max(counts) - min(counts) <= 1, ending.reason
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -189,7 +189,7 @@ def test_strays_are_this_cells_and_undeclared() -> None:
     """I10: only what carries this cell's tag and stands nowhere in its state; another cell's is none of ours."""
     listing = rows(_row("vpc-1", CELL), _row("vpc-2", CELL), _row("vpc-3", "dev-2"), {"VpcId": "vpc-4"})
     seen = observe(declared(VPC), Table({**FINE, "describe_vpcs": listing}))
-    assert seen.strays == (Stray("aws:ec2/vpc:Vpc", "vpc-2", "acme", "acme-vpc", tags("acme-vpc")),)  # type: ignore[arg-type]
+    assert seen.strays == (Stray("aws:ec2/vpc:Vpc", "vpc-2", "acme", "acme-vpc", tags("acme-vpc"), network="vpc-2"),)  # type: ignore[arg-type]
 
 
 def test_strays_of_types_no_longer_declared_are_found() -> None:

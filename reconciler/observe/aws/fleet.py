@@ -116,12 +116,12 @@ def _tags(instance: Row | Missing | Failed) -> dict[str, str]:
 def _quarantined(group: str, answers: Answers) -> tuple[Quarantined, ...]:
     """What a quarantine took out of the group and still exists. Nothing if the listing failed: it stays."""
     listed = answers.get(INSTANCES.read)
-    found = []
+    found: dict[str, Quarantined] = {}
     for row in listed.rows if isinstance(listed, Rows) else ():
         tags = plain(row.get("Tags", ()))
         if tags.get(QUARANTINED_FROM) == group and row["State"]["Name"] not in ("terminated", "shutting-down"):
-            found.append(Quarantined(row["InstanceId"], _moment(tags.get(KEEP_UNTIL, ""))))
-    return tuple(sorted(found, key=lambda one: one.instance_id))
+            found[row["InstanceId"]] = Quarantined(row["InstanceId"], _moment(tags.get(KEEP_UNTIL, "")))
+    return tuple(found[id_] for id_ in sorted(found))
 
 
 def _moment(text: str) -> datetime | None:
