@@ -128,8 +128,13 @@ def _failing(declared: Declared, failing: Sequence[Finding], policy: Policy) -> 
 
 
 def _missing(scan: Scan, policy: Policy) -> list[Breaker]:
-    """Many that are gone at once: AWS, or who asked it, is likelier to be wrong than the tenants to be without them."""
+    """Many that are gone at once: AWS, or who asked it, is likelier to be wrong than the tenants to be without them.
+
+    What is gone with something that it refers to counts once: a bucket takes its configuration along.
+    """
     gone = {f.urn for f in scan.failing if f.rule == MISSING}
+    resources = scan.declared.resources
+    gone = {u for u in gone if u not in resources or resources[u].references.isdisjoint(gone)}
     return _shares(
         scan.declared, gone, Cause.MISSING, "are gone at once", policy.missing_share, policy.missing_minimum,
         "breaker.missing_share",

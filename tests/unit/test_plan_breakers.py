@@ -14,7 +14,7 @@ from reconciler.plan.basis import TEMPLATE, replacement_of
 from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.planner import plan
 from reconciler.plan.policy import Policy
-from tests.unit.plan_worlds import GROUP, KINDS, NOW, cell, finding, fleet, resource, scan
+from tests.unit.plan_worlds import DATA, GROUP, KINDS, NOW, cell, finding, fleet, resource, scan
 
 CALM = Policy(cooldown=timedelta(0))
 """Without a cool-down, so that only the breaker itself holds anything back."""
@@ -145,6 +145,17 @@ def tries(urn: Urn, *statuses: Status, made_from: tuple[str, ...] = (), strategy
         Attempt(urn, strategy, status, NOW - timedelta(minutes=30 - i), (f"f-{urn}-{i}",), made_from)
         for i, status in enumerate(statuses)
     ]
+
+
+def test_what_goes_with_something_else_counts_once() -> None:
+    """A bucket that is gone takes its configuration along, and that is one thing gone, not a disappearance."""
+    bucket = resource("data", type_=DATA)
+    inside = [resource(f"data-{i}", uses=["data"]) for i in range(8)]
+    gone = [finding(r, rule="drift.missing") for r in (bucket, *inside)]
+    assert Cause.MISSING not in {b.cause for b in looked(cell(bucket, *inside), gone).breakers}
+    alone = [resource(f"data-{i}") for i in range(9)]
+    gone = [finding(r, rule="drift.missing") for r in alone]
+    assert Cause.MISSING in {b.cause for b in looked(cell(*alone), gone).breakers}
 
 
 def test_repairs_that_fail_stop_repairing() -> None:
