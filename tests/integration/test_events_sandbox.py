@@ -83,7 +83,7 @@ def test_a_change_is_found_healed_and_explained_without_a_look_at_everything(cel
 
 def test_many_failures_in_a_small_look_lead_to_a_look_at_everything(cell: Cell) -> None:
     """What breaks in many places at once is judged by a look at the whole cell before anything is repaired (I03)."""
-    with running(settle_seconds=3) as service:
+    with running(settle_seconds=10) as service:
         for fault in ("open-ssh", "strip-tag", "expose-subnet", "mute-alarm", "suspend-versioning"):
             cell.sandbox.break_(fault, SILVER)
         until(lambda: any(done.scan.failing for done in service.passes), "a look at it")
