@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -24,7 +25,7 @@ from typing import Any
 
 from reconciler.act.tools import Tools
 from reconciler.cycle import Cycle
-from reconciler.model import Finding, Plan, Repair, Scan, Status, Urn
+from reconciler.model import Finding, Plan, Repair, Status, Urn
 from reconciler.settings import load
 from sandbox.lifecycle import REPOSITORY, Sandbox
 from stacks.config import load_file
@@ -114,26 +115,29 @@ class TimedEngine:
 class TimedCycle(Cycle):
     """The product's cycle, watched from inside this process."""
 
-    watch: Watch
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.watch = Watch()
+        _wrap(self._deciding, "plan", self._planned)
+        _wrap(self._acting, "tools", self._equipped)
 
-    def _scan(self, *args: Any, **kwargs: Any) -> Scan:
-        scan = super()._scan(*args, **kwargs)
+    def _planned(self, plan: Callable[..., Plan], *args: Any) -> Plan:
         self.watch.seconds["detected"] = time.monotonic()
-        return scan
-
-    def _plan(self, *args: Any, **kwargs: Any) -> Plan:
         with self.watch.over("plan"):
-            return super()._plan(*args, **kwargs)
+            return plan(*args)
 
-    def _tools(self, *args: Any, **kwargs: Any) -> Tools:
-        tools = super()._tools(*args, **kwargs)
-        verify = tools.verify
+    def _equipped(self, tools: Callable[..., Tools], *args: Any) -> Tools:
+        given = tools(*args)
 
         def watched(repairs: Sequence[Repair]) -> Mapping[str, str]:
             with self.watch.over("verify"):
-                return verify(repairs)
+                return given.verify(repairs)
 
-        return replace(tools, engine=TimedEngine(tools.engine, self.watch), verify=watched)
+        return replace(given, engine=TimedEngine(given.engine, self.watch), verify=watched)
+
+
+def _wrap(owner: object, name: str, around: Callable[..., Any]) -> None:
+    setattr(owner, name, partial(around, getattr(owner, name)))
 
 
 def healed(sandbox: Sandbox, fault: str, tenants: Collection[str]) -> Healing:
@@ -142,7 +146,7 @@ def healed(sandbox: Sandbox, fault: str, tenants: Collection[str]) -> Healing:
         sandbox.break_(fault, tenant)
     settings = load()
     cycle = TimedCycle.open(settings)
-    cycle.watch = watch = Watch()
+    watch = cycle.watch
     proven: list[float] = []
 
     def progress(repair: Repair, message: str) -> None:  # noqa: ARG001 - the protocol's names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -32,15 +32,19 @@ class Attributing:
         while len(self._told) > REMEMBERED:
             self._told.popitem(last=False)
 
-    def named(self, scan: Scan) -> Scan:
-        """The scan with an attribution on each failing finding of what drifted. Never fails."""
+    def named(self, scan: Scan, *, only: Collection[Urn] | None = None) -> Scan:
+        """The scan with an attribution on each failing finding of what drifted. Never fails.
+
+        ``only``: CloudTrail is asked about nothing else.
+        """
         drifted = {f.urn for f in scan.failing if f.kind is Kind.DRIFT and f.urn in scan.declared.resources}
         failing = {f.urn for f in scan.failing if f.urn in scan.declared.resources}
         who = {urn: self._told[urn] for urn in failing if urn in self._told}
         self._forget_healed(scan, failing)
         if not drifted and not who:
             return scan
-        if self._settings.enabled and (unknown := sorted(drifted - who.keys())):
+        asked = drifted if only is None else drifted.intersection(only)
+        if self._settings.enabled and (unknown := sorted(asked - who.keys())):
             lookup = self._lookup or Lookup(
                 lambda service, operation, params, deadline: self._aws(scan.declared).call(
                     service, operation, params, deadline=deadline

@@ -10,18 +10,16 @@ import getpass
 import secrets
 import socket
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import structlog
 
-from reconciler.act import recovery
 from reconciler.act.act import act
-from reconciler.act.tools import Tools
+from reconciler.acting import Acting, Recovered
 from reconciler.attributing import Attributing
 from reconciler.deciding import Deciding
 from reconciler.decisions import Acknowledgement, Approval
@@ -32,35 +30,26 @@ from reconciler.model import (
     WHOLE,
     Attribution,
     Declared,
-    Finding,
-    Fleet,
     Outcome,
     Plan,
-    Repair,
     Scan,
     Scope,
-    Unreadable,
     Urn,
     Verdict,
 )
-from reconciler.observe.observe import locate_pending, observe
-from reconciler.observe.reads import Failed, Observer
+from reconciler.observe.reads import Observer
 from reconciler.observe.registry import OBSERVERS
 from reconciler.outside import Outside, StackEngine
 from reconciler.plan.breaker import sees_too_little
 from reconciler.ports import Journal as JournalPort
 from reconciler.ports import Progress
 from reconciler.present.documents import outcome_document, plan_document
-from reconciler.record import audit, checkpoint, cuts, journal, sightings
-from reconciler.record.lease import Lease
+from reconciler.record import audit, checkpoint, journal, sightings
 from reconciler.record.store import Run, Store
 from reconciler.settings import Settings
-from reconciler.verify.verify import verify
-from reconciler.wiring import ReadOnlyJournal, floors_of, pace_of
+from reconciler.wiring import ReadOnlyJournal
 
 log = structlog.get_logger(__name__)
-
-GROUP = "aws:autoscaling/group:Group"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +78,7 @@ class Cycle:
         self._looking = Looking(settings, store, observers, self._outside, actor=self._actor)
         self._attributing = Attributing(settings.attribution, self._outside.clients)
         self._period: datetime | None = None
-        self._locks: tuple[Path | None] | None = None
+        self._acting = Acting(settings, store, self._looking, self._outside, self.declared, actor=self._actor)
         self._deciding = Deciding(settings, store, self._looking.kinds, self._outside.now, actor=self._actor)
 
     @classmethod
@@ -113,9 +102,9 @@ class Cycle:
     def plan(self, *, tenant: str | None = None) -> Plan:
         """What a repair would do now."""
         run_id = self._begin("plan")
-        scan = self._scan(run_id, Scope(tenant))
-        plan = self._plan(scan)
-        self._finish(self._attributing.named(scan), {"plan": plan_document(plan)})
+        scan = self._attributing.named(self._scan(run_id, Scope(tenant)))
+        plan = self._deciding.plan(scan)
+        self._finish(scan, {"plan": plan_document(plan)})
         return plan
 
     def repair(
@@ -137,41 +126,30 @@ class Cycle:
         """
         scope = Scope(tenant) if tenant is not None else scope
         self._attributing.told(who or {})
+        run_id = self._new_id()
         with self._outside.engine() as engine:
             if dry_run:
-                return self._pass(engine, ReadOnlyJournal(), progress, scope, events, dry_run=True)
-            lease = self._lease()
-            try:
-                with self._outside.keeping(lease):
-                    if new_period:
-                        self._period = self._outside.now()
-                    return self._pass(engine, lease, progress, scope, events, dry_run=False)
-            finally:
-                lease.release()
-
-    def _lease(self) -> Lease:
-        """Raises LeaseHeld."""
-        seconds, process = self.settings.lease_seconds, self._outside.process()
-        return Lease.acquire(self.store, self._cell, seconds=seconds, actor=self._actor, process=process)
+                return self._pass(run_id, engine, ReadOnlyJournal(), progress, scope, events, dry_run=True)
+            with self._acting.holding(run_id) as held:
+                if new_period:
+                    self._period = self._outside.now()
+                return self._pass(run_id, engine, held, progress, scope, events, dry_run=False)
 
     def _pass(
         self,
+        run_id: str,
         engine: StackEngine,
-        lease: Lease | ReadOnlyJournal,
+        held: JournalPort,
         progress: Progress,
         scope: Scope,
         events: Collection[str],
         *,
         dry_run: bool,
     ) -> Pass:
-        run_id = self._begin("dry run" if dry_run else "repair")
-        held = journal.Journal(lease, run_id=run_id, actor=self._actor) if isinstance(lease, Lease) else lease
-        unsettled: frozenset[Urn] = frozenset()
-        leftovers: tuple[Outcome, ...] = ()
-        declared: Declared | None = None
-        if not dry_run and None not in self._paused():
-            declared, unsettled, leftovers = self._recover(engine, held, progress)
-        declared = declared or self._declared()
+        self.store.begin_run(run_id, self._cell, "dry run" if dry_run else "repair", actor=self._actor)
+        paused = any(p.tenant is None for p in self.store.pauses(self._cell))
+        recovered = Recovered() if dry_run or paused else self._acting.recover(engine, held, progress)
+        declared = recovered.declared or self.declared()
         engine.warm_up({r.type for r in declared.resources.values()})
         spent = journal.intended(self.store, self._cell, self._period) if self._period else ()
         scan = self._scan(run_id, scope, declared)
@@ -181,12 +159,14 @@ class Cycle:
             scan = self._scan(run_id, WHOLE)
         if self._period is not None:
             log.info("verdicts", run_id=run_id, failing=len(scan.failing), events=len(events))
-        plan = self._plan(scan, spent)
-        tools = self._tools(scan.declared, engine, held, progress, unsettled)
+        # Whom a fight is with is asked before the plan, which tells it; of all else, when nothing waits for the answer.
+        scan = self._attributing.named(scan, only=self._deciding.repaired_before(scan))
+        plan = self._deciding.plan(scan, spent)
+        tools = self._acting.tools(scan.declared, engine, held, progress, recovered.unsettled)
         outcomes = act(plan, tools, dry_run=dry_run)
         if not dry_run:
             self._deciding.watched(whole=scope == WHOLE)
-        done = [outcome_document(o) for o in (*leftovers, *outcomes)]
+        done = [outcome_document(o) for o in (*recovered.leftovers, *outcomes)]
         scan = self._attributing.named(scan)
         more = {"events": list(events)[:100]} if events else {}
         self._finish(scan, {"plan": plan_document(plan), "outcomes": done, "dry_run": dry_run, **more})
@@ -194,12 +174,12 @@ class Cycle:
 
     def _scan(self, run_id: str, scope: Scope, declared: Declared | None = None) -> Scan:
         began = time.monotonic()
-        declared = declared or self._declared()
+        declared = declared or self.declared()
         scan = self._looking.scan(run_id, declared, self._resources_of(declared, scope), began=began)
         sightings.sight(self.store, self._cell, scan.findings, every=scope == WHOLE)
         return scan
 
-    def _declared(self, *, again: bool = False) -> Declared:
+    def declared(self, *, again: bool = False) -> Declared:
         """``again`` is for one more look at a state to which nothing is known to have been written."""
         kept = self.store.baseline(self._cell)
         declared = self._outside.declared(baseline.from_json(kept) if kept else None, again=again)
@@ -207,149 +187,17 @@ class Cycle:
             self.store.save_baseline(self._cell, declared.version, baseline.to_json(declared), actor=self._actor)
         return declared
 
-    def _plan(self, scan: Scan, spent: Sequence[Repair] = ()) -> Plan:
-        return self._deciding.plan(scan, spent)
-
-    def _recover(
-        self, engine: StackEngine, held: JournalPort, progress: Progress
-    ) -> tuple[Declared | None, frozenset[Urn], tuple[Outcome, ...]]:
-        """What a pass that died left behind: the engine's lock, its open operations, intents without an end.
-
-        Also returns the declaration as it is afterwards, or None if it must be read again.
-        """
-        if self._locks is None:
-            # Asking takes the engine two commands, and a process has one backend.
-            self._locks = (engine.lock_directory(),)
-        removed = recovery.unlock(
-            *self._locks,
-            patience=self.settings.verify.timeout_seconds,
-            poll=min(1.0, self.settings.verify.poll_seconds),
-            now=self._outside.now,
-            clock=self._outside.steady,
-            wait=self._outside.wait,
-        )
-        for lock in removed:
-            log.warning("removed the engine lock of a dead process", lock=lock)
-        declared = self._declared()
-        unsettled: frozenset[Urn] = frozenset()
-        if declared.pending:
-            creating = {o.resource.urn for o in declared.pending if o.kind == "creating"}
-            cuts.note(self.store, self._cell, creating, actor=self._actor)
-            adopted = recovery.adopt(engine, self._located(declared), held.ensure_held)
-            unsettled = adopted.unsettled
-            if adopted.changed:
-                log.warning("settled what a killed update left open", pending=len(declared.pending))
-                declared = self._declared()
-        intents = journal.open_intents(self.store, self._cell)
-        leftovers = recovery.conclude_open(intents, self._tools(declared, engine, held, progress, unsettled))
-        return None if intents else declared, unsettled, leftovers
-
-    def _located(self, declared: Declared) -> Mapping[Urn, str | None]:
-        """Where each cut-off create is: its id, None where it is proven absent; what is not known is left out."""
-        found = locate_pending(declared, self._outside.aws(declared), observers=self._looking.observers)
-        located: dict[Urn, str | None] = {}
-        for operation in declared.pending:
-            urn, observer = operation.resource.urn, self._looking.observers.get(operation.resource.type)
-            answer = found.get(urn)
-            if operation.kind == "creating" and observer and observer.locate and not isinstance(answer, Failed):
-                located[urn] = answer
-        return located
-
     def quarantine(self, instance: str, reason: str, *, progress: Progress) -> Outcome:
         """Mark a server of one of the cell's fleets as compromised, under the lease and in the ledger.
 
         The next pass isolates it. Raises ConfigurationError if no fleet of the cell has it, LeaseHeld.
         """
         run_id = self._begin("quarantine")
-        declared = self._declared()
-        fleets = observe(
-            declared,
-            self._outside.aws(declared),
-            only={r.urn for r in declared.resources.values() if r.type == GROUP},
-            observers=self._looking.observers,
-        ).fleets
-        group = next(
-            (
-                u
-                for u, f in fleets.items()
-                if isinstance(f, Fleet) and any(m.instance_id == instance for m in f.members)
-            ),
-            None,
-        )
-        if group is None:
-            raise ConfigurationError(f"no fleet of cell {self._cell} has a server {instance!r}")
-        tenant = declared.resources[group].tenant
-        mark = Repair("mark", tenant, (group,), (), reason, members=(instance,))
-        with self._outside.engine() as engine:
-            lease = self._lease()
-            try:
-                with self._outside.keeping(lease):
-                    held = journal.Journal(lease, run_id=run_id, actor=self._actor)
-                    tools = self._tools(declared, engine, held, progress, frozenset())
-                    (outcome,) = act(Plan(run_id, self._cell, (mark,), ()), tools)
-            finally:
-                lease.release()
+        outcome = self._acting.marked(run_id, instance, reason, progress)
         self.store.finish_run(run_id, summary={"outcomes": [outcome_document(outcome)]}, findings=(), actor=self._actor)
         return outcome
 
     # --- what the stages are given -------------------------------------------------------------------------
-
-    def _tools(
-        self,
-        declared: Declared,
-        engine: StackEngine,
-        held: JournalPort,
-        progress: Progress,
-        unsettled: frozenset[Urn],
-    ) -> Tools:
-        aws = self._outside.aws(declared)
-        changes = engine.changes
-        sessions = self._outside.sessions(declared)
-        if sessions is not None:
-            engine.acts_as(sessions.environment)
-
-        def look(urns: Collection[Urn]) -> tuple[Finding, ...]:
-            # The state is read again: a repair gives resources new ids, and somebody may have deployed.
-            nonlocal changes
-            before, changes = changes, engine.changes
-            now = self._declared(again=before == changes)
-            engine.known(self._outside.recorded)
-            return self._looking.judged(now, urns)[1]
-
-        def fleet(group: Urn) -> Fleet | Unreadable:
-            found = observe(declared, aws, only={group}, observers=self._looking.observers).fleets.get(group)
-            return found if found is not None else Unreadable("the group was not found")
-
-        return Tools(
-            engine=engine,
-            aws=self._outside.writer(declared),
-            journal=held,
-            look=look,
-            fleet=fleet,
-            verify=partial(
-                verify,
-                look=look,
-                timeout=self.settings.verify.timeout_seconds,
-                poll=self.settings.verify.poll_seconds,
-                clock=self._outside.steady,
-                wait=self._outside.wait,
-            ),
-            declared=declared,
-            kinds=self._looking.kinds,
-            progress=progress,
-            clock=self._outside.steady,
-            wait=self._outside.wait,
-            floors=floors_of(declared, self.settings.rollout.floor_percent),
-            pace=pace_of(self.settings),
-            state=engine,
-            unsettled=unsettled,
-            apart=sessions is not None,
-            pause=lambda tenant, why: self.store.pause(self._cell, tenant=tenant, reason=why, who="stackmend"),
-            now=self._outside.now,
-        )
-
-    def _paused(self) -> Mapping[str | None, str]:
-        return {p.tenant: f"paused by {p.who}: {p.reason}" for p in self.store.pauses(self._cell)}
 
     def _resources_of(self, declared: Declared, scope: Scope) -> frozenset[Urn] | None:
         if scope.urns is not None:
@@ -370,9 +218,12 @@ class Cycle:
     # --- the record ----------------------------------------------------------------------------------------
 
     def _begin(self, kind: str) -> str:
-        run_id = f"{self._outside.now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        run_id = self._new_id()
         self.store.begin_run(run_id, self._cell, kind, actor=self._actor)
         return run_id
+
+    def _new_id(self) -> str:
+        return f"{self._outside.now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
     def _finish(self, scan: Scan, more: Mapping[str, Any]) -> None:
         verdicts = {v.value.lower(): len(scan.of(v)) for v in Verdict}

@@ -14,7 +14,7 @@ from typing import Any
 from reconciler.decisions import Acknowledgement, Approval, Approved, Breaker
 from reconciler.declare.graph import Graph
 from reconciler.errors import ConfigurationError
-from reconciler.model import Plan, Repair, ResourceKind, Scan
+from reconciler.model import Plan, Repair, ResourceKind, Scan, Urn
 from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.planner import plan
 from reconciler.record import cuts, journal, sightings, standing
@@ -70,6 +70,12 @@ class Deciding:
         )
         standing.save_breakers(self._store, self._cell, made.breakers, actor=self._actor)
         return made
+
+    def repaired_before(self, scan: Scan) -> frozenset[Urn]:
+        """The resources on which something fails that was repaired lately."""
+        attempts = journal.attempts(self._store, self._cell, self._now() - self.policy.memory)
+        known = {i for a in attempts for i in a.finding_ids}
+        return frozenset(f.urn for f in scan.failing if f.id in known)
 
     def circumstances(self) -> Circumstances:
         """What stands in this cell now."""

@@ -19,7 +19,7 @@ from reconciler.detect.exceptions import AcceptedException
 from reconciler.detect.exceptions import parse as parse_exceptions
 from reconciler.detect.rules import RULES
 from reconciler.errors import ConfigurationError, WriteRefused
-from reconciler.model import Declared, Outcome, Repair, ResourceKind, Urn
+from reconciler.model import GROUP, Declared, Outcome, Repair, ResourceKind, Urn
 from reconciler.observe import guard
 from reconciler.observe.clients import Clients
 from reconciler.observe.probes import Target
@@ -203,7 +203,7 @@ def floors_of(declared: Declared, percent: Mapping[str, float]) -> Mapping[Urn, 
     floors: dict[Urn, int] = {}
     for urn, resource in declared.resources.items():
         desired = resource.inputs.get("desiredCapacity")
-        if resource.type == "aws:autoscaling/group:Group" and isinstance(desired, int | float):
+        if resource.type == GROUP and isinstance(desired, int | float):
             facts = declared.tenants.get(resource.tenant or "")
             floors[urn] = math.ceil(desired * percent.get(facts.tier if facts else "", 100) / 100)
     return floors

@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+import structlog
+
 from reconciler.act.tools import Tools
 from reconciler.errors import LeaseLost, StackmendError
-from reconciler.model import Finding, Fleet, Urn, Verdict
+from reconciler.model import GROUP, Finding, Fleet, Urn, Verdict
 
-GROUP = "aws:autoscaling/group:Group"
+log = structlog.get_logger(__name__)
+
 WATCHED = frozenset({"aws:cloudwatch/metricAlarm:MetricAlarm", "aws:lb/loadBalancer:LoadBalancer"})
 """Types that have health findings of their own."""
+JOINING = frozenset({"initial", "unregistered"})
 RULES = frozenset({"health.alarm", "health.resource-failed"})
 
 
@@ -25,6 +29,8 @@ class Wellbeing:
 
     serving: Mapping[Urn, int] = field(default_factory=dict)
     """Healthy servers by group."""
+    joining: frozenset[Urn] = frozenset()
+    """Groups with running servers that their load balancer has not judged yet."""
     verdicts: Mapping[str, Finding] = field(default_factory=dict)
     """Health findings on alarms and load balancers, by id."""
 
@@ -33,10 +39,13 @@ def of(tenants: Collection[str | None], tools: Tools, *, without: Urn | None = N
     """How the tenants are now, but for the group ``without``. Raises LeaseLost; a look that fails shows nothing."""
     mine = [r for r in tools.declared.resources.values() if r.tenant is not None and r.tenant in tenants]
     serving: dict[Urn, int] = {}
+    joining: set[Urn] = set()
     for group in (r.urn for r in mine if r.type == GROUP and r.urn != without):
         fleet = tools.fleet(group)
         if isinstance(fleet, Fleet):
             serving[group] = len(fleet.healthy)
+            if any(m.state == "running" and m.target in JOINING for m in fleet.members):
+                joining.add(group)
     watched = {r.urn for r in mine if r.type in WATCHED}
     found: tuple[Finding, ...] = ()
     if watched:
@@ -44,16 +53,26 @@ def of(tenants: Collection[str | None], tools: Tools, *, without: Urn | None = N
             found = tools.look(watched)
         except LeaseLost:
             raise
-        except StackmendError:
+        except StackmendError as error:
+            log.warning(
+                "whether the tenants are worse off cannot be seen", tenants=sorted(map(str, tenants)), why=str(error)
+            )
             found = ()
-    return Wellbeing(serving, {f.id: f for f in found if f.rule in RULES})
+    return Wellbeing(serving, frozenset(joining), {f.id: f for f in found if f.rule in RULES})
 
 
 def worse(before: Wellbeing, tools: Tools) -> Mapping[str, str]:
-    """What is worse now than ``before``, in words by tenant; empty if nothing is. Asked twice before it is believed."""
+    """What is worse now than ``before``, in words by tenant; empty if nothing is. Asked twice before it is believed.
+
+    Servers behind a new target group serve once its health checks have passed, which is waited for.
+    """
     tenants = {tools.declared.resources[u].tenant for u in before.serving if u in tools.declared.resources}
     tenants |= {f.tenant for f in before.verdicts.values()}
-    first = _compared(before, of(tenants, tools), tools)
+    began = tools.clock()
+    now = of(tenants, tools)
+    while (first := _compared(before, now, tools)) and now.joining and tools.clock() - began < tools.pace.patience:
+        tools.wait(tools.pace.poll)
+        now = of(tenants, tools)
     if not first:
         return {}
     tools.wait(tools.pace.poll)

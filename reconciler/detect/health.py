@@ -15,6 +15,7 @@ from reconciler.detect import endpoint
 from reconciler.detect.diff import differences
 from reconciler.detect.findings import about, plain
 from reconciler.model import (
+    GROUP,
     Declared,
     DeclaredResource,
     Finding,
@@ -52,7 +53,6 @@ RULES: Mapping[str, str] = {
     **endpoint.RULES,
 }
 
-GROUP_TYPE = "aws:autoscaling/group:Group"
 BALANCER_TYPE = "aws:lb/loadBalancer:LoadBalancer"
 ALARM_TYPE = "aws:cloudwatch/metricAlarm:MetricAlarm"
 TEMPLATE_TYPE = "aws:ec2/launchTemplate:LaunchTemplate"
@@ -87,7 +87,7 @@ def health(
             words = f"isolated server {plain(kept.instance_id)} is kept until {kept.until or 'a person decides'}"
             verdict = Verdict.FAIL if over else Verdict.PASS
             yield _finding(resource, QUARANTINE_OVER, verdict, Severity.LOW, words, kept.instance_id)
-    elif fleet is not None or (resource.type == GROUP_TYPE and seen.presence is Presence.PRESENT):
+    elif fleet is not None or (resource.type == GROUP and seen.presence is Presence.PRESENT):
         why = "it was not looked at" if fleet is None else plain(fleet.reason)
         yield _finding(resource, SHORT, Verdict.UNKNOWN, Severity.HIGH, f"the group's servers are not known: {why}")
     if seen.presence is Presence.PRESENT and seen.failed:
@@ -106,7 +106,7 @@ def also_judged_by(declared: Declared, urns: Collection[Urn]) -> frozenset[Urn]:
 
 
 def _templates(group: DeclaredResource, declared: Declared) -> Iterator[DeclaredResource]:
-    block = group.inputs.get("launchTemplate") if group.type == GROUP_TYPE else None
+    block = group.inputs.get("launchTemplate") if group.type == GROUP else None
     template_id = block.get("id") if isinstance(block, Mapping) else None
     return (r for r in declared.of_type(TEMPLATE_TYPE) if r.id == template_id)
 

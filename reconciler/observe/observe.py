@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from reconciler.errors import WrongAccount
 from reconciler.model import (
+    GROUP,
     Declared,
     DeclaredResource,
     FailedRead,
@@ -110,7 +111,7 @@ def _look(
     first: dict[tuple[str, Urn], Iterable[Read]] = {}
     for urn, (resource, observer) in seen.items():
         questions["see", urn], first["see", urn] = partial(observer.see, resource), observer.reads(resource)
-        if resource.type == fleet.GROUP:
+        if resource.type == GROUP:
             questions["fleet", urn], first["fleet", urn] = partial(fleet.see, resource), fleet.reads(resource)
     settled: Mapping[tuple[str, Urn], Any] = talk.resolve(questions, first)
     of = {kind: {urn: found for (k, urn), found in settled.items() if k == kind} for kind in ("see", "fleet")}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from reconciler.model import DeclaredResource
+from reconciler.model import GROUP, DeclaredResource
 from reconciler.observe.aws import (
     autoscaling,
     cloudwatch,
@@ -41,7 +41,6 @@ _TYPES = {
     ec2.GATEWAYS: ("internet-gateway-id", "aws:ec2/internetGateway:InternetGateway"),
     ec2.SECURITY_GROUPS: ("group-id", "aws:ec2/securityGroup:SecurityGroup"),
 }
-_GROUP = "aws:autoscaling/group:Group"
 _GROUP_TAG = "aws:autoscaling:groupName"
 _TABLE = "aws:ec2/routeTable:RouteTable"
 _IN_TABLES = ("aws:ec2/route:Route", "aws:ec2/routeTableAssociation:RouteTableAssociation")
@@ -101,7 +100,7 @@ def _tables(few: _Few) -> list[Read]:
 
 
 def _templates(few: _Few) -> list[str]:
-    blocks = (group.inputs.get("launchTemplate") for group in few.get(_GROUP, ()))
+    blocks = (group.inputs.get("launchTemplate") for group in few.get(GROUP, ()))
     named = {block.get("id") for block in blocks if isinstance(block, Mapping)}
     return sorted({*_ids(few, _TEMPLATE), *(id_ for id_ in named if isinstance(id_, str))})
 
@@ -124,7 +123,7 @@ def _versions(few: _Few) -> list[Read]:
 
 def _instances(few: _Few) -> list[Read]:
     """The servers of the groups, and those that a quarantine took out of them."""
-    groups = _ids(few, _GROUP)
+    groups = _ids(few, GROUP)
     tags = (f"tag:{_GROUP_TAG}", f"tag:{QUARANTINED_FROM}")
     return [read for tag in tags for read in _filtered(ec2.INSTANCES, tag, groups)]
 
@@ -139,7 +138,7 @@ def _groups(few: _Few) -> list[Read]:
             target=f"{len(some)} by name",
             **{autoscaling.GROUPS.ids: [*some]},
         )
-        for some in _batches(_ids(few, _GROUP), 50)
+        for some in _batches(_ids(few, GROUP), 50)
     ]
 
 

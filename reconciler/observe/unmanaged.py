@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from reconciler.model import Declared, Stray
+from reconciler.model import GROUP, Declared, Stray
 from reconciler.observe.aws.ec2 import INSTANCES, ROUTE_TABLES, SECURITY_GROUPS, SUBNETS
 from reconciler.observe.aws.elbv2_load_balancer import LISTING as LOAD_BALANCERS
 from reconciler.observe.reads import Answers, Read, Row, Rows
@@ -17,7 +17,6 @@ from reconciler.observe.tags import plain
 from tenancy.tags import NAME, QUARANTINED_FROM
 
 VPC = "aws:ec2/vpc:Vpc"
-GROUP = "aws:autoscaling/group:Group"
 _GROUP_TAG = "aws:autoscaling:groupName"
 """Set by Auto Scaling alone: AWS lets nobody else use its prefix."""
 _GONE = frozenset({"terminated", "shutting-down"})

@@ -6,9 +6,8 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from reconciler.model import Declared, DeclaredResource, Finding, Kind, Repair, Urn, digest
+from reconciler.model import GROUP, Declared, DeclaredResource, Finding, Kind, Repair, Urn, digest
 
-GROUP = "aws:autoscaling/group:Group"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 
 

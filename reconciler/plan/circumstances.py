@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from reconciler.decisions import Acknowledgement, Approval, Breaker
-from reconciler.model import Attempt, Urn
+from reconciler.model import Attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,5 +22,3 @@ class Circumstances:
     """Concluded replacements of servers of any age, oldest first."""
     upgrade: str = ""
     """In words, how this program differs from the one that made the last pass; empty if it does not."""
-    changed_by: Mapping[Urn, str] = field(default_factory=dict)
-    """Who changed a resource last, where that is known."""

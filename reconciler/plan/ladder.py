@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from reconciler.model import Attempt, Declared, Deferral, Finding, Kind, Repair, Status, Urn
+from reconciler.model import Attempt, Declared, Deferral, Finding, Kind, Repair, Status
 from reconciler.plan.breaker import FAILED
 from reconciler.plan.policy import Policy
 from reconciler.plan.strategy import ESCALATE, OF_SERVERS
@@ -18,7 +18,6 @@ def laddered(
     policy: Policy,
     now: datetime,
     findings: Mapping[str, Finding],
-    changed_by: Mapping[Urn, str],
 ) -> Repair | Deferral:
     """The repair itself, an escalation in its place, or a deferral until its next try (I11)."""
     if repair.strategy == ESCALATE:
@@ -30,7 +29,7 @@ def laddered(
         for a in history
         if a.strategy != ESCALATE and a.urn in repair.urns and (mine is None or mine & set(a.finding_ids))
     ]
-    why = _flapping(repair, past, policy, now) or _fought_over(repair, past, policy, now, findings, changed_by)
+    why = _flapping(repair, past, policy, now) or _fought_over(repair, past, policy, now, findings)
     if why is not None:
         words, setting = why
         return replace(repair, strategy=ESCALATE, members=(), reason=f"{repair.reason}; {words}", setting=setting)
@@ -57,7 +56,6 @@ def _fought_over(
     policy: Policy,
     now: datetime,
     findings: Mapping[str, Finding],
-    changed_by: Mapping[Urn, str],
 ) -> tuple[str, str] | None:
     """The same property of the same resource, healed and set back again and again: somebody else wants it otherwise."""
     for finding_id in repair.finding_ids:
@@ -70,9 +68,9 @@ def _fought_over(
             if a.status is Status.HEALED and finding_id in a.finding_ids and a.at >= now - policy.fight_window
         }
         if len(healed) >= policy.fight_limit:
-            who = changed_by.get(finding.urn, "somebody or something that is not known")
             words = f"{finding.property} was healed {len(healed)} times within {policy.fight_window} and set back"
-            return f"{words} each time, by {who}", "retry.fight_limit"
+            last = finding.attribution or "not known"
+            return f"{words} each time; who changed it last: {last}", "retry.fight_limit"
     return None
 
 

@@ -19,7 +19,7 @@ from botocore import xform_name
 from reconciler.declare.graph import Graph
 from reconciler.declare.state import parse
 from reconciler.detect.detect import detect
-from reconciler.model import Coverage, Declared, Finding, Observed, Plan, Scan, Urn
+from reconciler.model import GROUP, Coverage, Declared, Finding, Observed, Plan, Scan, Urn
 from reconciler.observe import clients as clients_module
 from reconciler.observe import executor
 from reconciler.observe.aws import fleet
@@ -175,7 +175,7 @@ class Cell:
         ask = self._asking({})
         found: dict[Urn, set[Read]] = {}
         for resource in self.declared.resources.values():
-            for see in (OBSERVERS[resource.type].see, *([fleet.see] if resource.type == fleet.GROUP else [])):
+            for see in (OBSERVERS[resource.type].see, *([fleet.see] if resource.type == GROUP else [])):
                 noted = _Noting(self._known)
                 while see(resource, noted) and noted.unanswered:
                     ask(noted.unanswered)

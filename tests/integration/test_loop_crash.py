@@ -117,8 +117,8 @@ def test_killed_with_its_engine_in_creates(cell: Cell, aftermath: Aftermath, *, 
         first.kill_all()
     aftermath.interrupted()
     with cell.cycle() as cycle:
-        assert {p.kind for p in cycle._declared().pending} == {"creating"}
-        assert len(cycle._declared().pending) == len(calls)
+        assert {p.kind for p in cycle.declared().pending} == {"creating"}
+        assert len(cycle.declared().pending) == len(calls)
     cell.control.reset()
     document = again(cell)
     made = [w.call for w in cell.control.writes() if (*w.call.split(":"),) in calls]

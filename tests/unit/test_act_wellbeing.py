@@ -25,7 +25,7 @@ class Tenant:
     def __init__(self, **after: Any) -> None:
         self.world = World(declared(VPC, SECOND, SERVERS, BELL, OTHER))
         self.world.breaks(VPC, SECOND, OTHER)
-        self.before: dict[str, Any] = {"healthy": 3, "alarm": Verdict.PASS}
+        self.before: dict[str, Any] = {"healthy": 3, "others": "unhealthy", "alarm": Verdict.PASS}
         self.after = {**self.before, **after}
         self.paused: list[tuple[str, str]] = []
         self.world.fleet = self.fleet
@@ -42,9 +42,9 @@ class Tenant:
         return self.after if self.world.engine.ups else self.before
 
     def fleet(self, group: Urn) -> Fleet:
-        healthy = self.now["healthy"]
+        healthy, others = self.now["healthy"], self.now["others"]
         members = tuple(
-            Member(f"i-{n}", "a", "InService", "running", "healthy" if n < healthy else "unhealthy") for n in range(3)
+            Member(f"i-{n}", "a", "InService", "running", "healthy" if n < healthy else others) for n in range(3)
         )
         return Fleet(group, "servers", 3, 1, 4, members)
 
@@ -102,8 +102,25 @@ def test_one_look_is_not_enough() -> None:
     assert [o.status for o in tenant.act(repair("reapply", VPC))] == [Status.HEALED]
 
 
+@pytest.mark.parametrize("state", ["initial", "unregistered"])
+@pytest.mark.parametrize(("polls", "status"), [(4, Status.HEALED), (10_000, Status.NOT_HEALED)])
+def test_servers_behind_a_new_target_group_are_waited_for(state: str, polls: int, status: Status) -> None:
+    """Servers whose first health checks still run count as lost only once the patience for new servers is over."""
+    tenant = Tenant(healthy=0, others=state)
+    wait, waited = tenant.world.wait, [0]
+
+    def passes(seconds: float) -> None:
+        wait(seconds)
+        waited[0] += 1
+        tenant.after["healthy"] = 3 if waited[0] >= polls else 0
+
+    tenant.world.change(wait=passes)
+    assert [o.status for o in tenant.act(repair("reapply", VPC))] == [status]
+    pace = tenant.world.tools.pace
+    assert waited[0] * pace.poll <= pace.patience + 2 * pace.poll
+
+
 def test_the_rules_it_listens_to_exist() -> None:
     """The verdicts it compares are ones that detection gives, on types that it knows."""
     assert not wellbeing.RULES - health.RULES.keys()
     assert health.ALARM_TYPE in wellbeing.WATCHED
-    assert health.GROUP_TYPE == wellbeing.GROUP

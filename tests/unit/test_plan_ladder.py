@@ -7,8 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.model import Attempt, Plan, Status
-from reconciler.plan.circumstances import Circumstances
+from reconciler.model import Attempt, Attribution, Finding, Plan, Status
 from reconciler.plan.policy import Policy
 from tests.unit.plan_worlds import NOW, cell, finding, resource, scan
 from tests.unit.test_plan_planner import planned
@@ -23,8 +22,8 @@ def past(*attempts: tuple[float, Status]) -> tuple[Attempt, ...]:
     return tuple(Attempt(SUBNET.urn, "reapply", s, NOW - timedelta(minutes=m), (FOUND.id,)) for m, s in attempts)
 
 
-def after(history: tuple[Attempt, ...], policy: Policy = PATIENT, told: Circumstances | None = None) -> Plan:
-    return planned(scan(cell(SUBNET), FOUND), policy, history=history, circumstances=told or Circumstances())
+def after(history: tuple[Attempt, ...], policy: Policy = PATIENT, found: Finding = FOUND) -> Plan:
+    return planned(scan(cell(SUBNET), found), policy, history=history)
 
 
 @pytest.mark.parametrize(("failures", "wait"), [(1, 1), (2, 2), (3, 4), (4, 8), (7, 60), (40, 60)])
@@ -58,10 +57,10 @@ def test_a_slow_fight_is_recognised_and_says_who() -> None:
     """F52 I11: healed three times in a day, hours apart, and set back each time: it stops, and names the other one."""
     fight = past((1200, Status.HEALED), (700, Status.HEALED), (200, Status.HEALED))
     policy = Policy(flap_window=timedelta(hours=1))
-    told = Circumstances(changed_by={SUBNET.urn: "arn:aws:iam::1:role/legacy-cron"})
-    (repair,) = after(fight, policy, told).repairs
+    known = replace(FOUND, attribution=Attribution("arn:aws:iam::1:role/legacy-cron", "ec2:ModifySubnetAttribute"))
+    (repair,) = after(fight, policy, known).repairs
     assert (repair.strategy, repair.setting) == ("escalate", "retry.fight_limit")
-    assert "legacy-cron" in repair.reason
+    assert "legacy-cron by ec2:ModifySubnetAttribute" in repair.reason
     assert "not known" in after(fight, policy).repairs[0].reason
     assert after(fight[1:], policy).repairs[0].strategy == "reapply"
 

@@ -12,9 +12,8 @@ from dataclasses import replace
 from reconciler.act.strategies.rollout import Rollout
 from reconciler.act.tools import Tools
 from reconciler.errors import RepairRefused
-from reconciler.model import Fleet, Repair, Urn, Verdict
+from reconciler.model import GROUP, Fleet, Repair, Urn, Verdict
 
-_GROUP = "aws:autoscaling/group:Group"
 _MISSING = "drift.missing"
 
 
@@ -22,7 +21,7 @@ def give_surplus_back(repair: Repair, tools: Tools) -> None:
     """Bring every group of the repair down to its declared size. Raises RepairRefused, AwsCallFailed, LeaseLost."""
     for urn in repair.urns:
         resource = tools.declared.resources.get(urn)
-        size = resource.inputs.get("desiredCapacity") if resource and resource.type == _GROUP else None
+        size = resource.inputs.get("desiredCapacity") if resource and resource.type == GROUP else None
         if isinstance(size, int | float):
             _give_back(replace(repair, urns=(urn,), members=()), urn, int(size), tools)
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from reconciler.act.strategies.base import Strategy
 from reconciler.act.tools import Tools
-from reconciler.act.wellbeing import GROUP
 from reconciler.errors import RepairRefused
-from reconciler.model import Fleet, Repair
+from reconciler.model import GROUP, Fleet, Repair
 
 _BALANCER = "aws:lb/loadBalancer:LoadBalancer"
 _TARGETS = "aws:lb/targetGroup:TargetGroup"

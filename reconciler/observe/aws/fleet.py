@@ -22,8 +22,6 @@ from reconciler.observe.reads import Answers, Failed, Missing, More, Read, Row, 
 from reconciler.observe.tags import plain
 from tenancy.tags import COMPROMISED, KEEP_UNTIL, QUARANTINED_FROM
 
-GROUP = "aws:autoscaling/group:Group"
-
 PERMISSIONS = (
     "autoscaling:DescribeAutoScalingGroups",
     "autoscaling:DescribeAutoScalingInstances",

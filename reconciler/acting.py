@@ -1,0 +1,186 @@
+"""The acting half of a cycle: everything that writes to the world, under the cell's lease."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from reconciler.act import recovery
+from reconciler.act.act import act
+from reconciler.act.tools import Tools
+from reconciler.errors import ConfigurationError
+from reconciler.looking import Looking
+from reconciler.model import GROUP, Declared, Finding, Fleet, Outcome, Plan, Repair, Unreadable, Urn
+from reconciler.observe.observe import locate_pending, observe
+from reconciler.observe.reads import Failed
+from reconciler.outside import Outside, StackEngine
+from reconciler.ports import Journal as JournalPort
+from reconciler.ports import Progress
+from reconciler.record import cuts, journal
+from reconciler.record.lease import Lease
+from reconciler.record.store import Store
+from reconciler.settings import Settings
+from reconciler.verify.verify import verify
+from reconciler.wiring import floors_of, pace_of
+
+log = structlog.get_logger(__name__)
+
+
+class Reading(Protocol):
+    """Reads the declaration; ``again`` where nothing is known to have been written to the state since."""
+
+    def __call__(self, *, again: bool = False) -> Declared: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a pass that died left behind, put right."""
+
+    declared: Declared | None = None
+    """The declaration as it is afterwards, or None if it must be read again."""
+    unsettled: frozenset[Urn] = frozenset()
+    """What nobody can say whether it exists."""
+    leftovers: tuple[Outcome, ...] = ()
+
+
+class Acting:
+    """Acts in one cell."""
+
+    def __init__(
+        self, settings: Settings, store: Store, looking: Looking, outside: Outside, declared: Reading, *, actor: str
+    ) -> None:
+        self._settings, self._store, self._looking, self._outside = settings, store, looking, outside
+        self._declared, self._cell, self._actor = declared, settings.cell, actor
+        self._locks: tuple[Path | None] | None = None
+
+    @contextmanager
+    def holding(self, run_id: str) -> Iterator[JournalPort]:
+        """The cell's lease, and the journal that only its holder may write. Raises LeaseHeld."""
+        seconds, process = self._settings.lease_seconds, self._outside.process()
+        lease = Lease.acquire(self._store, self._cell, seconds=seconds, actor=self._actor, process=process)
+        try:
+            with self._outside.keeping(lease):
+                yield journal.Journal(lease, run_id=run_id, actor=self._actor)
+        finally:
+            lease.release()
+
+    def recover(self, engine: StackEngine, held: JournalPort, progress: Progress) -> Recovered:
+        """Put right what a pass that died left: the engine's lock, its open operations, intents without an end.
+
+        Raises EngineLocked while somebody else's update runs.
+        """
+        if self._locks is None:
+            # Asking takes the engine two commands, and a process has one backend.
+            self._locks = (engine.lock_directory(),)
+        removed = recovery.unlock(
+            *self._locks,
+            patience=self._settings.verify.timeout_seconds,
+            poll=min(1.0, self._settings.verify.poll_seconds),
+            now=self._outside.now,
+            clock=self._outside.steady,
+            wait=self._outside.wait,
+        )
+        for lock in removed:
+            log.warning("removed the engine lock of a dead process", lock=lock)
+        declared = self._declared()
+        unsettled: frozenset[Urn] = frozenset()
+        if declared.pending:
+            creating = {o.resource.urn for o in declared.pending if o.kind == "creating"}
+            cuts.note(self._store, self._cell, creating, actor=self._actor)
+            adopted = recovery.adopt(engine, self._located(declared), held.ensure_held)
+            unsettled = adopted.unsettled
+            if adopted.changed:
+                log.warning("settled what a killed update left open", pending=len(declared.pending))
+                declared = self._declared()
+        intents = journal.open_intents(self._store, self._cell)
+        leftovers = recovery.conclude_open(intents, self.tools(declared, engine, held, progress, unsettled))
+        return Recovered(None if intents else declared, unsettled, leftovers)
+
+    def _located(self, declared: Declared) -> Mapping[Urn, str | None]:
+        """Where each cut-off create is: its id, None where it is proven absent; what is not known is left out."""
+        found = locate_pending(declared, self._outside.aws(declared), observers=self._looking.observers)
+        located: dict[Urn, str | None] = {}
+        for operation in declared.pending:
+            urn, observer = operation.resource.urn, self._looking.observers.get(operation.resource.type)
+            answer = found.get(urn)
+            if operation.kind == "creating" and observer and observer.locate and not isinstance(answer, Failed):
+                located[urn] = answer
+        return located
+
+    def marked(self, run_id: str, instance: str, reason: str, progress: Progress) -> Outcome:
+        """Mark a server of a fleet as compromised. Raises ConfigurationError if no fleet has it, LeaseHeld."""
+        declared = self._declared()
+        groups = {r.urn for r in declared.resources.values() if r.type == GROUP}
+        fleets = observe(
+            declared, self._outside.aws(declared), only=groups, observers=self._looking.observers
+        ).fleets.items()
+        owners = [u for u, f in fleets if isinstance(f, Fleet) and any(m.instance_id == instance for m in f.members)]
+        if not owners:
+            raise ConfigurationError(f"no fleet of cell {self._cell} has a server {instance!r}")
+        group = declared.resources[owners[0]]
+        mark = Repair("mark", group.tenant, (group.urn,), (), reason, members=(instance,))
+        with self._outside.engine() as engine, self.holding(run_id) as held:
+            tools = self.tools(declared, engine, held, progress, frozenset())
+            (outcome,) = act(Plan(run_id, self._cell, (mark,), ()), tools)
+        return outcome
+
+    def tools(
+        self,
+        declared: Declared,
+        engine: StackEngine,
+        held: JournalPort,
+        progress: Progress,
+        unsettled: frozenset[Urn],
+    ) -> Tools:
+        """What a strategy is given to work with."""
+        aws = self._outside.aws(declared)
+        changes = engine.changes
+        sessions = self._outside.sessions(declared)
+        if sessions is not None:
+            engine.acts_as(sessions.environment)
+
+        def look(urns: Collection[Urn]) -> tuple[Finding, ...]:
+            # The state is read again: a repair gives resources new ids, and somebody may have deployed.
+            nonlocal changes
+            before, changes = changes, engine.changes
+            now = self._declared(again=before == changes)
+            engine.known(self._outside.recorded)
+            return self._looking.judged(now, urns)[1]
+
+        def fleet(group: Urn) -> Fleet | Unreadable:
+            found = observe(declared, aws, only={group}, observers=self._looking.observers).fleets.get(group)
+            return found if found is not None else Unreadable("the group was not found")
+
+        return Tools(
+            engine=engine,
+            aws=self._outside.writer(declared),
+            journal=held,
+            look=look,
+            fleet=fleet,
+            verify=partial(
+                verify,
+                look=look,
+                timeout=self._settings.verify.timeout_seconds,
+                poll=self._settings.verify.poll_seconds,
+                clock=self._outside.steady,
+                wait=self._outside.wait,
+            ),
+            declared=declared,
+            kinds=self._looking.kinds,
+            progress=progress,
+            clock=self._outside.steady,
+            wait=self._outside.wait,
+            floors=floors_of(declared, self._settings.rollout.floor_percent),
+            pace=pace_of(self._settings),
+            state=engine,
+            unsettled=unsettled,
+            apart=sessions is not None,
+            pause=lambda tenant, why: self._store.pause(self._cell, tenant=tenant, reason=why, who="stackmend"),
+            now=self._outside.now,
+        )

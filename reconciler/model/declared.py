@@ -1,0 +1,94 @@
+"""What was declared: resources with their owners, and what the engine left open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from reconciler.model.values import Urn, Value
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredResource:
+    """One custom resource of the stack's state, as the last successful update declared it."""
+
+    urn: Urn
+    type: str
+    name: str
+    """Logical name: the last part of the URN."""
+    id: str
+    """Physical id as Pulumi keeps it; empty while a create is pending."""
+    inputs: Mapping[str, Value]
+    """Inputs without ``__defaults``; a secret is a ``Secret``."""
+    programmed: frozenset[str] = frozenset()
+    """Top-level inputs the program set (``propertyDependencies``); the others were filled in by the provider."""
+    tenant: str | None = None
+    parent: Urn | None = None
+    dependencies: frozenset[Urn] = frozenset()
+    """What has to exist before it, for whatever reason."""
+    references: frozenset[Urn] = frozenset()
+    """Those of them whose ids or other values its inputs hold."""
+    protect: bool = False
+    external: bool = False
+    created: datetime | None = None
+    """When the engine created it; None if the state does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingOperation:
+    """An engine operation that a killed update left open in the state."""
+
+    kind: str
+    """``creating``, ``updating``, ``deleting``, ``reading`` or ``importing``."""
+    resource: DeclaredResource
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A cell as declared. ``resources`` is in the state's order: what a resource needs stands before it."""
+
+    cell: str
+    project: str
+    account: str
+    region: str
+    resources: Mapping[Urn, DeclaredResource]
+    tenants: Mapping[str, TenantFacts] = field(default_factory=dict)
+    pending: tuple[PendingOperation, ...] = ()
+    tampered: tuple[ChangedDeclaration, ...] = ()
+    version: int = 0
+    """Number of the last successful update; grows by one or more with every ``pulumi up``."""
+    _by_type: dict[str, tuple[DeclaredResource, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def of_type(self, type_: str) -> tuple[DeclaredResource, ...]:
+        """All resources of a type; sorted out once, since going through all for each of many is quadratic."""
+        if not self._by_type and self.resources:
+            found: dict[str, list[DeclaredResource]] = {}
+            for resource in self.resources.values():
+                found.setdefault(resource.type, []).append(resource)
+            self._by_type.update((name, tuple(some)) for name, some in found.items())
+        return self._by_type.get(type_, ())
+
+    def of(self, tenant: str) -> tuple[DeclaredResource, ...]:
+        return tuple(r for r in self.resources.values() if r.tenant == tenant)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantFacts:
+    """What the reconciler must know of a tenant, read from the tags its resources declare."""
+
+    name: str
+    tier: str
+    regimes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedDeclaration:
+    """A declared value that changed in the state although no update ran (a ``pulumi refresh``, an edited state)."""
+
+    urn: Urn
+    property: str
+    was: Value
+    now: Value

@@ -1,0 +1,134 @@
+"""What to do about it, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from reconciler.decisions import Breaker
+from reconciler.model.values import Urn, digest
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """One planned change: a strategy applied to resources, with its reasons and its cost in budget."""
+
+    strategy: str
+    tenant: str | None
+    urns: tuple[Urn, ...]
+    finding_ids: tuple[str, ...]
+    reason: str
+    members: tuple[str, ...] = ()
+    """Physical ids: servers to replace, or the live resource that is adopted or removed."""
+    after: tuple[str, ...] = ()
+    """Ids of repairs that must be healed first."""
+    cost: int = 1
+    replaces: tuple[Urn, ...] = ()
+    """Those of ``urns`` that the engine may replace."""
+    basis: str = ""
+    """Digest of the declaration and the differences it was planned from; another basis needs another approval."""
+    replacement: tuple[str, ...] = ()
+    """What new servers are made from: ``template …`` and ``image …``."""
+    approval: int | None = None
+    """Number of the approval it is carried out under."""
+    tried: tuple[str, ...] = ()
+    """For an escalation: what was tried before, in words."""
+    look_at: tuple[str, ...] = ()
+    """For an escalation: what a person should look at."""
+    setting: str = ""
+    """The setting that made it an escalation or a proposal."""
+    adopts: Urn = Urn("")
+    """For an adoption: the declared resource that the one of ``members`` becomes, with the name AWS knows that by."""
+    physical_name: str = ""
+
+    @property
+    def id(self) -> str:
+        return "r-" + digest(self.strategy, *sorted(self.urns), *sorted(self.members), *sorted(self.finding_ids))
+
+    @property
+    def content(self) -> str:
+        """Names what it would do exactly: an approval of it holds for nothing else."""
+        return digest(self.id, self.basis, self.adopts, self.physical_name, length=64)
+
+
+@dataclass(frozen=True, slots=True)
+class Deferral:
+    """Findings that are not repaired now, with the reason in words."""
+
+    finding_ids: tuple[str, ...]
+    reason: str
+    code: str = ""
+    """Machine-readable: ``budget``, ``breaker``, ``unknown``, ``mode``, ``window``, ``paused``, ``dependency``, …"""
+    setting: str = ""
+    """The setting that decided, as it is written in docs/settings.md; empty if none did."""
+
+    @property
+    def id(self) -> str:
+        return "d-" + digest(self.code, *sorted(self.finding_ids))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one pass will do, what it would do if a person approved, and what it will not do.
+
+    ``hash`` names it exactly.
+    """
+
+    run_id: str
+    cell: str
+    repairs: tuple[Repair, ...]
+    deferrals: tuple[Deferral, ...]
+    proposals: tuple[Repair, ...] = ()
+    """Repairs that wait for a person's approval."""
+    breakers: tuple[Breaker, ...] = ()
+    """The breakers that are open after this look, acknowledged ones too."""
+
+    @property
+    def hash(self) -> str:
+        parts = [*(r.content for r in self.repairs), "proposals", *(r.content for r in self.proposals)]
+        return digest(self.cell, *parts, length=64)
+
+    @property
+    def id(self) -> str:
+        """What people type."""
+        return f"p-{self.hash[:12]}"
+
+
+class Status(StrEnum):
+    HEALED = "healed"
+    NOT_HEALED = "not healed"
+    ROLLED_BACK = "rolled back"
+    REFUSED = "refused"
+    INTERRUPTED = "interrupted"
+    ESCALATED = "escalated"
+    DRY_RUN = "dry run"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one repair."""
+
+    repair_id: str
+    strategy: str
+    urns: tuple[Urn, ...]
+    status: Status
+    seconds: float
+    reason: str = ""
+    tenant: str | None = None
+    finding_ids: tuple[str, ...] = ()
+    bad_image: str = ""
+    """What the group launched (``Fleet.launches``) when its new servers failed to become healthy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One past repair of one resource, as the planner needs it for flap caps and budgets over time."""
+
+    urn: Urn
+    strategy: str
+    status: Status
+    at: datetime
+    finding_ids: tuple[str, ...] = ()
+    replacement: tuple[str, ...] = ()
+    """``Repair.replacement`` of that repair."""
