@@ -8,23 +8,21 @@ the operations in flight, records them, and starts no others.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
-from pulumi.automation import CommandResult, OnOutput, PulumiCommand
+from pulumi.automation import CommandResult, OnOutput
 from pulumi.automation.errors import create_command_error
-from semver import VersionInfo
 
 from reconciler.errors import EngineError
+from reconciler.pulumi_cli import PulumiCli
 
 _PROC = Path("/proc")
 
@@ -37,7 +35,7 @@ class EngineTimeout(EngineError):
     """The engine ran longer than it may and was stopped."""
 
 
-class EngineCommand(PulumiCommand):
+class EngineCommand(PulumiCli):
     """The Pulumi CLI found on the engine's own PATH, run in a session of its own.
 
     ``timeout`` and ``grace`` are seconds: how long a command may run, and how long it may take to stop when asked.
@@ -45,16 +43,12 @@ class EngineCommand(PulumiCommand):
 
     def __init__(self, env: Mapping[str, str], *, timeout: float, grace: float) -> None:
         self._env = {**os.environ, **env}
+        super().__init__(self._env)
         self._timeout, self._grace = timeout, grace
         self._process: subprocess.Popen[str] | None = None
         self._stopping = False
         self._scope: dict[str, str] = {}
         self._client: str | None = None
-        found = shutil.which("pulumi", path=self._env.get("PATH"))
-        if found is None:
-            raise EngineError("the Pulumi CLI is not on the PATH", todo="run `make setup`, or install Pulumi")
-        self.command = found
-        self.version = _version(found, Path(found).stat().st_mtime_ns, self._env.get("PULUMI_HOME", ""))
 
     def scope(self, env: Mapping[str, str], client: str | None = None) -> None:
         """For the next runs, in place of the last scope: variables, and the address of a program that is ready."""
@@ -142,17 +136,6 @@ class EngineCommand(PulumiCommand):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-@cache
-def _version(cli: str, _changed_ns: int, pulumi_home: str) -> VersionInfo:
-    """Asked once for each CLI, and again if its file has changed: a start of the CLI costs as much as a look."""
-    env = {**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"} | ({"PULUMI_HOME": pulumi_home} if pulumi_home else {})
-    answer = subprocess.run([cli, "version"], env=env, capture_output=True, text=True, check=False)
-    try:
-        return VersionInfo.parse(answer.stdout.strip().removeprefix("v"))
-    except ValueError:
-        raise EngineError("the Pulumi CLI does not tell its version", where=cli, why=answer.stderr) from None
 
 
 def end_session(leader: int) -> None:

@@ -1,7 +1,7 @@
 """Reading a stack's state and history through the Pulumi CLI, without a lock and without opening a secret.
 
 The Automation API's own ``export_stack`` decrypts every secret, and selecting a stack writes to the workspace; so its
-``PulumiCommand`` is used directly. No passphrase is needed.
+``PulumiCommand`` (``PulumiCli``) is used directly. No passphrase is needed.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from pulumi.automation import PulumiCommand
-from pulumi.automation.errors import CommandError, InvalidVersionError, StackNotFoundError
+from pulumi.automation.errors import CommandError, StackNotFoundError
 
 from reconciler.declare.baseline import effective
 from reconciler.declare.state import parse
 from reconciler.declare.values import moment
-from reconciler.errors import EngineError, StackmendError, StateError
+from reconciler.errors import StackmendError, StateError
 from reconciler.log import scrub
 from reconciler.model import Declared, Urn
+from reconciler.pulumi_cli import PulumiCli
 from reconciler.settings import Settings
 
 _PAGE = 50
@@ -66,7 +66,7 @@ class StackSource:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._command: PulumiCommand | None = None
+        self._command: PulumiCli | None = None
         self._read: tuple[str, Declared] | None = None
         self.recorded: frozenset[Urn] = frozenset()
         """All resources that the state held when it was last read, components and providers included."""
@@ -129,19 +129,13 @@ class StackSource:
         if not self._settings.project_dir.is_dir():
             raise StateError("there is no such folder", where=str(self._settings.project_dir), todo="Set project_dir.")
         try:
-            self._command = self._command or PulumiCommand()
+            self._command = self._command or PulumiCli()
             result = self._command.run(
                 [*arguments, "--stack", self._settings.cell],
                 str(self._settings.project_dir),
                 {"PULUMI_SKIP_UPDATE_CHECK": "true"},
             )
             return result.stdout
-        except FileNotFoundError as error:
-            raise EngineError(
-                "the Pulumi CLI is not there", where="pulumi", todo="Put it on the PATH; `make setup` builds one."
-            ) from error
-        except InvalidVersionError as error:
-            raise EngineError("this Pulumi CLI cannot be used", where="pulumi", why=str(error)) from error
         except StackNotFoundError as error:
             raise StateError(
                 "there is no such stack", where=where, todo="Check cell, project_dir and PULUMI_BACKEND_URL."

@@ -8,88 +8,30 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
 import botocore.session
 import stamina
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError, NoRegionError
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 from botocore.parsers import ResponseParserError
 
 from reconciler.errors import ConfigurationError, StackmendError, WrongAccount
 from reconciler.observe import guard
+from reconciler.observe.pace import Limiter
+from reconciler.observe.refusals import is_passing, is_throttled
 from reconciler.observe.wire import Wire
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
-ATTEMPTS = 8
-MOST_AT_ONCE = 64
-"""Calls to one service under way at once while AWS does not throttle."""
-
-_THROTTLED = frozenset(
-    {
-        "BandwidthLimitExceeded",
-        "EC2ThrottledException",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "SlowDown",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    }
-)
-_PASSING = _THROTTLED | {"InternalError", "InternalFailure", "RequestTimeout", "RequestTimeoutException"}
+ATTEMPTS, THROTTLED_ATTEMPTS = 5, 10
+"""Calls made before a fault on AWS's side or of the network is believed; and before throttling is."""
 
 
 class AccountUnverified(StackmendError):
     """STS did not say whose credentials these are. Nothing was read."""
-
-
-class Limiter:
-    """How many calls to one service are under way: halved when AWS throttles, one more after as many good answers.
-
-    The same rule as TCP's congestion control; it finds the account's own limit, which others use up as well.
-    """
-
-    def __init__(self, most: int = MOST_AT_ONCE) -> None:
-        self._most = most
-        self._allowed = float(most)
-        self._busy = 0
-        self._changed = threading.Condition()
-
-    @property
-    def allowed(self) -> int:
-        return int(self._allowed)
-
-    @contextmanager
-    def slot(self, deadline: float) -> Iterator[None]:
-        """Wait for a place. Raises TimeoutError at ``deadline`` (monotonic seconds)."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._busy < self.allowed, deadline - time.monotonic()):
-                raise TimeoutError("out of time while waiting for a place among the calls to the service")
-            self._busy += 1
-        throttled = False
-        try:
-            yield
-        except ClientError as error:
-            throttled = code_of(error) in _THROTTLED
-            raise
-        finally:
-            self._leave(throttled=throttled)
-
-    def _leave(self, *, throttled: bool) -> None:
-        with self._changed:
-            self._busy -= 1
-            grown = self._allowed + 1 / self._allowed
-            self._allowed = max(1.0, self._allowed / 2) if throttled else min(float(self._most), grown)
-            self._changed.notify_all()
 
 
 class Clients:
@@ -173,8 +115,15 @@ class Clients:
             if not is_passing(error):
                 raise
             first: Exception | None = error
+        broken = 0
+
+        def again(error: Exception) -> bool:
+            nonlocal broken
+            broken += not is_throttled(error)
+            return is_passing(error) and broken < ATTEMPTS
+
         # The machinery of retries costs more than a call, so it starts when the first try has failed, as its first.
-        for attempt in stamina.retry_context(on=is_passing, attempts=ATTEMPTS, timeout=left, wait_initial=0.2):
+        for attempt in stamina.retry_context(on=again, attempts=THROTTLED_ATTEMPTS, timeout=left, wait_initial=0.2):
             with attempt:
                 if first is not None:
                     failed, first = first, None
@@ -242,19 +191,3 @@ def queue_client(url: str, region: str | None) -> Any:
         return session.client("sqs", config=config)
     except NoRegionError as error:
         raise ConfigurationError("the region of the event queue is not known", todo="Set region.") from error
-
-
-def code_of(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def status_of(error: ClientError) -> int:
-    """HTTP status; 0 if there was none."""
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def is_passing(error: Exception) -> bool:
-    """Whether asking again may help: throttling, a fault on AWS's side, or the network."""
-    if isinstance(error, ClientError):
-        return code_of(error) in _PASSING or status_of(error) >= 500
-    return isinstance(error, HTTPClientError | ConnectionError)

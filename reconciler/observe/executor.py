@@ -14,9 +14,10 @@ from typing import Any, Self
 from botocore.exceptions import BotoCoreError, ClientError, DataNotFoundError, NoRegionError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
-from reconciler.observe.clients import Clients, code_of, status_of
+from reconciler.observe.clients import Clients
 from reconciler.observe.pagination import IncompleteAnswer, follow, page_size
 from reconciler.observe.reads import Answer, Failed, Missing, Read, Rows
+from reconciler.observe.refusals import code_of, status_of
 
 DEADLINE_SECONDS = 120.0
 CONCURRENCY = 64

@@ -24,16 +24,21 @@ from sandbox.faults.registry import FAULTS
 from sandbox.lifecycle import Sandbox
 from tests.unit.act_fleet import Killed
 from tests.unit.sandbox_stage import Intent, Stage
-from tests.unit.sandbox_worlds import client, running
+from tests.unit.sandbox_worlds import client, emptied, running
 
 numbers = count(1)
 SIZES = [3, 10, 30]
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with running(tmp_path_factory.mktemp("load") / "home") as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def sandbox(server: Sandbox) -> Sandbox:
+    return emptied(server)
 
 
 class Loaded(Stage):
@@ -79,7 +84,7 @@ class Loaded(Stage):
             rows = self._elbv2.describe_target_health(TargetGroupArn=self.world.target_group)
             healthy = sum(r["TargetHealth"]["State"] == "healthy" for r in rows["TargetHealthDescriptions"])
             self.lowest, self.answers = min(self.lowest, healthy), self.answers + 1
-            over.wait(0.02)
+            over.wait(0.1)
 
     def zones(self) -> Counter[str]:
         return Counter(i["AvailabilityZone"] for i in self.world.scaling_group()["Instances"])

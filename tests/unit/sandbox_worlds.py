@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import boto3
 from botocore.config import Config
@@ -32,6 +33,12 @@ def running(home: Path) -> Iterator[Sandbox]:
         yield sandbox
     finally:
         sandbox.down()
+
+
+def emptied(sandbox: Sandbox) -> Sandbox:
+    """The same sandbox without what earlier tests made: moto's answers take longer the more there is."""
+    urlopen(Request(f"{sandbox.url}/moto-api/reset", method="POST")).close()  # noqa: S310 - a server of our own
+    return sandbox
 
 
 def client(sandbox: Sandbox, service: str, **config: Any) -> Any:

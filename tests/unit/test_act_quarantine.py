@@ -19,15 +19,20 @@ from sandbox.lifecycle import Sandbox
 from tenancy.tags import COMPROMISED, FORENSIC, KEEP_UNTIL, QUARANTINED_FROM
 from tests.unit.act_fleet import Killed
 from tests.unit.sandbox_stage import Intent, Stage
-from tests.unit.sandbox_worlds import running
+from tests.unit.sandbox_worlds import emptied, running
 
 numbers = count(1)
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with running(tmp_path_factory.mktemp("quarantine") / "home") as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def sandbox(server: Sandbox) -> Sandbox:
+    return emptied(server)
 
 
 class Scene(Stage):

@@ -170,7 +170,7 @@ def test_an_export_that_is_no_json_is_refused(backend: Backend) -> None:
 def test_a_missing_cli_is_an_engine_error(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a Pulumi CLI on the PATH the error says so and how to get one."""
     monkeypatch.setenv("PATH", str(backend.home))
-    with pytest.raises(EngineError, match="CLI is not there"):
+    with pytest.raises(EngineError, match="CLI is not on the PATH"):
         backend.source().load()
 
 
@@ -181,11 +181,12 @@ def test_a_missing_folder_is_not_taken_for_a_missing_cli(backend: Backend) -> No
         source.load()
 
 
-def test_an_outdated_cli_is_refused(backend: Backend) -> None:
-    """A CLI older than the Automation API accepts is an EngineError with both versions."""
+@pytest.mark.parametrize("version", ["v2.0.0", "v3.258.9", "v4.0.0"])
+def test_an_outdated_cli_is_refused(backend: Backend, version: str) -> None:
+    """A CLI older than the SDK, or of another major version, is an EngineError with both versions."""
     cli = backend.home / "bin" / "pulumi"
-    cli.write_text(cli.read_text().replace("v3.259.0", "v2.0.0"))
-    with pytest.raises(EngineError, match="cannot be used"):
+    cli.write_text(cli.read_text().replace("v3.259.0", version))
+    with pytest.raises(EngineError, match=rf"cannot be used[\s\S]*it is {version[1:]}; needed is 3"):
         backend.source().load()
 
 

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import WrongAccount
-from reconciler.observe.clients import AccountUnverified, Clients, Limiter
+from reconciler.observe.clients import AccountUnverified, Clients
 from reconciler.observe.executor import run, thaw
+from reconciler.observe.pace import Limiter
 from reconciler.observe.reads import Failed, Missing, Read, Rows
 from tests.unit.observe_worlds import ACCOUNT, REGION
 
@@ -248,6 +249,7 @@ def test_the_limiter_yields_to_throttling(clients: Clients, wire: Wire) -> None:
     start = limiter.allowed
     run([VPCS], clients)
     assert limiter.allowed == start // 8
+    assert limiter.rate.limit is not None
 
 
 def test_the_limiter_recovers() -> None:

@@ -11,15 +11,20 @@ from botocore.exceptions import ClientError
 
 from sandbox import application
 from sandbox.lifecycle import Sandbox
-from tests.unit.sandbox_worlds import World, running
+from tests.unit.sandbox_worlds import World, emptied, running
 
 numbers = count(1)
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with running(tmp_path_factory.mktemp("autoscaling") / "home") as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def sandbox(server: Sandbox) -> Sandbox:
+    return emptied(server)
 
 
 @pytest.fixture

@@ -15,15 +15,20 @@ from sandbox.faults.registry import FAULTS, named
 from sandbox.faults.victim import Victim, VictimNotFound
 from sandbox.lifecycle import Sandbox
 from tenancy import tags
-from tests.unit.sandbox_worlds import CELL, World, running
+from tests.unit.sandbox_worlds import CELL, World, emptied, running
 
 numbers = count(1)
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with running(tmp_path_factory.mktemp("faults") / "home") as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def sandbox(server: Sandbox) -> Sandbox:
+    return emptied(server)
 
 
 @pytest.fixture
