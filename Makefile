@@ -1,6 +1,8 @@
 # Every target sets up what it needs; nothing is installed outside this folder.
 SHELL := /bin/bash
 BIN := .venv/bin
+# One more than there are processors: integration tests wait for processes as often as they compute.
+WORKERS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.toolchain/bin:$(PATH)
 
 .PHONY: help setup lint types contracts unit integration test simulate bench bench-heal mutants demo clean
@@ -22,13 +24,13 @@ contracts: setup ## import-linter: the direction of the data
 	$(BIN)/lint-imports
 
 unit: setup ## tests without the engine
-	$(BIN)/pytest -n auto tests/unit
+	$(BIN)/pytest -n $(WORKERS) tests/unit
 
 integration: setup ## tests on the real engine and the sandbox
-	$(BIN)/pytest -n auto --dist loadscope tests/integration
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope tests/integration
 
 test: lint types contracts ## all checks and all tests
-	$(BIN)/pytest -n auto --dist loadscope
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope
 
 bench: setup ## measure a look side by side with what else there is; BENCH="--tenants 10 --others ''" for less
 	$(BIN)/python -m bench --write $(BENCH)

@@ -140,21 +140,25 @@ class Acting:
     ) -> Tools:
         """What a strategy is given to work with."""
         aws = self._outside.aws(declared)
-        changes = engine.changes
+        current, changes = declared, engine.changes
         sessions = self._outside.sessions(declared)
         if sessions is not None:
             engine.acts_as(sessions.environment)
 
         def look(urns: Collection[Urn]) -> tuple[Finding, ...]:
             # The state is read again: a repair gives resources new ids, and somebody may have deployed.
-            nonlocal changes
+            nonlocal current, changes
             before, changes = changes, engine.changes
-            now = self._declared(again=before == changes)
+            current = self._declared(again=before == changes)
             engine.known(self._outside.recorded)
-            return self._looking.judged(now, urns)[1]
+            return self._looking.judged(current, urns)[1]
 
         def fleet(group: Urn) -> Fleet | Unreadable:
-            found = observe(declared, aws, only={group}, observers=self._looking.observers).fleets.get(group)
+            # Servers may stand behind a target group that the engine has made since; nothing else brings a new one.
+            nonlocal current, changes
+            if engine.changes != changes:
+                current, changes = self._declared(), engine.changes
+            found = observe(current, aws, only={group}, observers=self._looking.observers).fleets.get(group)
             return found if found is not None else Unreadable("the group was not found")
 
         return Tools(
