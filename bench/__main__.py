@@ -73,10 +73,13 @@ def main() -> None:
         PAGE.write_text(with_figures(PAGE.read_text("utf-8"), figures), "utf-8")
 
 
+def _numbers(text: str) -> list[int]:
+    return [int(one) for one in text.split(",")]
+
+
 def _options() -> argparse.Namespace:
-    numbers = lambda text: [int(one) for one in text.split(",")]  # noqa: E731
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--tenants", type=numbers, default=[10, 50, 200], help="sizes of the worlds: 10,50,200")
+    parser.add_argument("--tenants", type=_numbers, default=[10, 50, 200], help="sizes of the worlds: 10,50,200")
     parser.add_argument("--latency", type=float, default=0.06, help="seconds that each answer takes")
     parser.add_argument("--repeat", type=int, default=3, help="runs of stackmend and the floor, taken in turn")
     parser.add_argument("--others", default="custodian,prowler,refresh", help="which other programs; empty for none")
