@@ -1,8 +1,8 @@
 # Every target sets up what it needs; nothing is installed outside this folder.
 SHELL := /bin/bash
 BIN := .venv/bin
-# One more than there are processors: integration tests wait for processes as often as they compute.
-WORKERS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
+# Twice the processors: integration tests wait for processes as often as they compute.
+WORKERS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )))
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.toolchain/bin:$(PATH)
 
 .PHONY: help setup lint types contracts unit integration test simulate bench bench-heal mutants demo clean
@@ -30,7 +30,7 @@ integration: setup ## tests on the real engine and the sandbox
 	$(BIN)/pytest -n $(WORKERS) --dist loadscope tests/integration
 
 test: lint types contracts ## all checks and all tests
-	$(BIN)/pytest -n $(WORKERS) --dist loadscope
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 bench: setup ## measure a look side by side with what else there is; BENCH="--tenants 10 --others ''" for less
 	$(BIN)/python -m bench --write $(BENCH)
