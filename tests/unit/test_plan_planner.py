@@ -140,10 +140,13 @@ def test_servers_that_fail_together_are_not_replaced() -> None:
 
 
 def test_an_unreadable_fleet_is_left_alone() -> None:
-    """I06: a fleet that could not be read is not changed, even when one of its servers is known to be bad."""
+    """I06: a fleet that could not be read is not changed, even when one of its servers is known to be bad; it says why
+    it could not."""
     group = resource("group", type_=GROUP)
     sick = finding(group, "health.target", Kind.HEALTH, resource_id="i-0")
-    assert planned(scan(cell(group), sick, fleets={group.urn: Unreadable("denied")})).repairs == ()
+    made = planned(scan(cell(group), sick, fleets={group.urn: Unreadable("denied")}))
+    assert made.repairs == ()
+    assert [d.reason for d in made.deferrals] == ["the fleet could not be read: denied"]
 
 
 def test_the_breaker_opens_for_the_tenant_alone() -> None:
