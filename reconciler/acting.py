@@ -14,7 +14,7 @@ import structlog
 from reconciler.act import recovery
 from reconciler.act.act import act
 from reconciler.act.tools import Tools
-from reconciler.errors import ConfigurationError
+from reconciler.errors import ConfigurationError, StackmendError
 from reconciler.looking import Looking
 from reconciler.model import GROUP, Declared, Finding, Fleet, Outcome, Plan, Repair, Unreadable, Urn
 from reconciler.observe.observe import locate_pending, observe
@@ -157,7 +157,10 @@ class Acting:
             # Servers may stand behind a target group that the engine has made since; nothing else brings a new one.
             nonlocal current, changes
             if engine.changes != changes:
-                current, changes = self._declared(), engine.changes
+                try:
+                    current, changes = self._declared(), engine.changes
+                except StackmendError as error:
+                    return Unreadable(f"the state could not be read again: {error}")
             found = observe(current, aws, only={group}, observers=self._looking.observers).fleets.get(group)
             return found if found is not None else Unreadable("the group was not found")
 

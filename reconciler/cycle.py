@@ -160,7 +160,7 @@ class Cycle:
         if self._period is not None:
             log.info("verdicts", run_id=run_id, failing=len(scan.failing), events=len(events))
         # Whom a fight is with is asked before the plan, which tells it; of all else, when nothing waits for the answer.
-        scan = self._attributing.named(scan, only=self._deciding.repaired_before(scan))
+        scan = self._attributing.named(scan, only=self._deciding.fought_over(scan))
         plan = self._deciding.plan(scan, spent)
         tools = self._acting.tools(scan.declared, engine, held, progress, recovered.unsettled)
         outcomes = act(plan, tools, dry_run=dry_run)

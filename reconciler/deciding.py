@@ -16,6 +16,7 @@ from reconciler.declare.graph import Graph
 from reconciler.errors import ConfigurationError
 from reconciler.model import Plan, Repair, ResourceKind, Scan, Urn
 from reconciler.plan.circumstances import Circumstances
+from reconciler.plan.ladder import times_set_back
 from reconciler.plan.planner import plan
 from reconciler.record import cuts, journal, sightings, standing
 from reconciler.record.store import Run, Store
@@ -71,11 +72,12 @@ class Deciding:
         standing.save_breakers(self._store, self._cell, made.breakers, actor=self._actor)
         return made
 
-    def repaired_before(self, scan: Scan) -> frozenset[Urn]:
-        """The resources on which something fails that was repaired lately."""
-        attempts = journal.attempts(self._store, self._cell, self._now() - self.policy.memory)
-        known = {i for a in attempts for i in a.finding_ids}
-        return frozenset(f.urn for f in scan.failing if f.id in known)
+    def fought_over(self, scan: Scan) -> frozenset[Urn]:
+        """The resources with a property that somebody keeps setting back."""
+        now = self._now()
+        history = journal.attempts(self._store, self._cell, now - self.policy.memory)
+        limit = self.policy.fight_limit
+        return frozenset(f.urn for f in scan.failing if times_set_back(f, history, self.policy, now) >= limit)
 
     def circumstances(self) -> Circumstances:
         """What stands in this cell now."""

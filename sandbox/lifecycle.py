@@ -21,6 +21,7 @@ import boto3
 from pulumi import automation
 
 from reconciler.errors import EngineError, StackmendError
+from reconciler.pulumi_cli import PulumiCli
 from sandbox import cells
 from sandbox.control import Control
 from sandbox.faults.registry import named
@@ -193,14 +194,9 @@ class Sandbox:
 
     def stack(self) -> automation.Stack:
         """The cell's stack, created if it does not exist. Raises EngineError."""
-        toolchain = REPOSITORY / ".toolchain"
-        root = str(toolchain) if (toolchain / "bin" / "pulumi").exists() else None
-        try:
-            command = automation.PulumiCommand(root)
-        except FileNotFoundError:
-            raise EngineError("there is no Pulumi CLI", todo="run: make toolchain, or install Pulumi") from None
+        environment = self.environment()
         workspace = automation.LocalWorkspace(
-            work_dir=str(self.cell_directory), env_vars=self.environment(), pulumi_command=command
+            work_dir=str(self.cell_directory), env_vars=environment, pulumi_command=PulumiCli(environment)
         )
         try:
             return automation.Stack.create_or_select(self.cell, workspace)

@@ -67,9 +67,9 @@ def copied(tree: Path) -> None:
     compileall.compile_dir(tree, quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
 
 
-def run(tree: Path, tests: Sequence[str], seconds: float = SECONDS) -> int | None:
+def run(tree: Path, tests: Sequence[str], *options: str, seconds: float = SECONDS) -> int | None:
     """pytest's exit code in ``tree``; None if it took too long."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *options, *tests]
     env = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True, timeout=seconds, check=False)
@@ -102,8 +102,9 @@ def main(words: Sequence[str]) -> int:
         for number in range(WORKERS):
             trees.put(tree := Path(folder) / str(number))
             copied(tree)
-        if run(tree, sorted({test for m in mutants for test in m.tests}), seconds=WHOLE_SECONDS) != 0:
-            print("these tests fail without any mutant; nothing can be said")
+        tests = sorted({test for m in mutants for test in m.tests})
+        if run(tree, tests, "-n", str(WORKERS), seconds=WHOLE_SECONDS) != 0:
+            print("these tests fail without any mutant, or take too long; nothing can be said")
             return 1
 
         def judged(mutant: Mutant) -> str:

@@ -34,6 +34,10 @@ class Wellbeing:
     verdicts: Mapping[str, Finding] = field(default_factory=dict)
     """Health findings on alarms and load balancers, by id."""
 
+    def fills(self, before: Wellbeing) -> bool:
+        """Whether a group that serves with fewer servers than before has some that are still to be judged."""
+        return any(self.serving[group] < before.serving.get(group, 0) for group in self.joining)
+
 
 def of(tenants: Collection[str | None], tools: Tools, *, without: Urn | None = None) -> Wellbeing:
     """How the tenants are now, but for the group ``without``. Raises LeaseLost; a look that fails shows nothing."""
@@ -68,9 +72,9 @@ def worse(before: Wellbeing, tools: Tools) -> Mapping[str, str]:
     """
     tenants = {tools.declared.resources[u].tenant for u in before.serving if u in tools.declared.resources}
     tenants |= {f.tenant for f in before.verdicts.values()}
-    began = tools.clock()
+    until = tools.clock() + tools.pace.patience
     now = of(tenants, tools)
-    while (first := _compared(before, now, tools)) and now.joining and tools.clock() - began < tools.pace.patience:
+    while (first := _compared(before, now, tools)) and now.fills(before) and tools.clock() < until:
         tools.wait(tools.pace.poll)
         now = of(tenants, tools)
     if not first:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from botocore.exceptions import ClientError
 
-from reconciler.observe.refusals import is_throttled
+from reconciler.observe.refusals import is_throttled, status_of
 
 MOST_AT_ONCE = 64
 """Calls to one service under way at once while AWS does not throttle."""
@@ -90,22 +90,24 @@ class Limiter:
                 raise TimeoutError("out of time while waiting for a place among the calls to the service")
             self._busy += 1
             self.rate.began(now)
-        throttled = False
+        borne: bool | None = None
         try:
             yield
+            borne = True
         except ClientError as error:
-            throttled = is_throttled(error)
+            borne = None if status_of(error) >= 500 and not is_throttled(error) else not is_throttled(error)
             raise
         finally:
-            self._leave(throttled=throttled)
+            self._leave(borne=borne)
 
-    def _leave(self, *, throttled: bool) -> None:
+    def _leave(self, *, borne: bool | None) -> None:
+        """``borne``: whether the service bore the call; None if what came back, or did not, says nothing of that."""
         with self._changed:
             self._busy -= 1
-            if throttled:
-                self._allowed = max(1.0, self._allowed / 2)
-                self.rate.throttled(time.monotonic())
-            else:
+            if borne:
                 self._allowed = min(float(self._most), self._allowed + 1 / self._allowed)
                 self.rate.answered(time.monotonic())
+            elif borne is not None:
+                self._allowed = max(1.0, self._allowed / 2)
+                self.rate.throttled(time.monotonic())
             self._changed.notify_all()

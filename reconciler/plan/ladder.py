@@ -60,18 +60,21 @@ def _fought_over(
     """The same property of the same resource, healed and set back again and again: somebody else wants it otherwise."""
     for finding_id in repair.finding_ids:
         finding = findings.get(finding_id)
-        if finding is None or finding.kind is not Kind.DRIFT or not finding.property:
+        if finding is None:
             continue
-        healed = {
-            a.at
-            for a in past
-            if a.status is Status.HEALED and finding_id in a.finding_ids and a.at >= now - policy.fight_window
-        }
-        if len(healed) >= policy.fight_limit:
-            words = f"{finding.property} was healed {len(healed)} times within {policy.fight_window} and set back"
+        if (times := times_set_back(finding, past, policy, now)) >= policy.fight_limit:
+            words = f"{finding.property} was healed {times} times within {policy.fight_window} and set back"
             last = finding.attribution or "not known"
             return f"{words} each time; who changed it last: {last}", "retry.fight_limit"
     return None
+
+
+def times_set_back(finding: Finding, history: Sequence[Attempt], policy: Policy, now: datetime) -> int:
+    """How often a drifted property was healed within ``Policy.fight_window`` before it drifted again."""
+    if finding.kind is not Kind.DRIFT or not finding.property:
+        return 0
+    since = now - policy.fight_window
+    return len({a.at for a in history if a.status is Status.HEALED and finding.id in a.finding_ids and a.at >= since})
 
 
 def _backing_off(repair: Repair, past: Sequence[Attempt], policy: Policy, now: datetime) -> Deferral | None:

@@ -47,7 +47,7 @@ EFFECTS = (
 """The sandbox's names of what can go wrong with an answer."""
 
 ATTEMPTS = 2
-"""Tries of a call, where the product makes up to eight; the pauses between them are left out."""
+"""Tries of a call, where the product makes more; the pauses between them are left out."""
 
 PATIENCE = 0.25
 """Seconds that the clients wait for an answer that never comes; 30 in the product."""

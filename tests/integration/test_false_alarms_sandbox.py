@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 
@@ -12,6 +11,7 @@ from reconciler.errors import StackmendError
 from reconciler.model import Presence, Verdict
 from sandbox.lifecycle import Sandbox
 from tests.integration.sandbox_cell import Cell
+from tests.moto_server import empty
 
 pytestmark = pytest.mark.engine
 
@@ -83,5 +83,5 @@ def test_the_wrong_region_repairs_nothing(cell: Cell) -> None:
 
 def test_an_emptied_account_repairs_nothing(cell: Cell) -> None:
     """F15: everything is gone for real; building a whole cell anew is not a repair. The last test: the cell is gone."""
-    urlopen(Request(f"{cell.sandbox.url}/moto-api/reset", method="POST")).read()  # noqa: S310 - our own server
+    empty(cell.sandbox.url)
     nothing_is_done(cell)

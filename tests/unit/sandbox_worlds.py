@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import boto3
 from botocore.config import Config
@@ -17,6 +16,7 @@ from sandbox import cells
 from sandbox.faults.victim import Victim
 from sandbox.lifecycle import Sandbox
 from tenancy import tags
+from tests.moto_server import empty
 
 CELL = "dev"
 
@@ -37,7 +37,7 @@ def running(home: Path) -> Iterator[Sandbox]:
 
 def emptied(sandbox: Sandbox) -> Sandbox:
     """The same sandbox without what earlier tests made: moto's answers take longer the more there is."""
-    urlopen(Request(f"{sandbox.url}/moto-api/reset", method="POST")).close()  # noqa: S310 - a server of our own
+    empty(sandbox.url)
     return sandbox
 
 

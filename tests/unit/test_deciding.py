@@ -14,7 +14,7 @@ from reconciler import deciding
 from reconciler.deciding import Deciding
 from reconciler.errors import ConfigurationError
 from reconciler.explain import explain
-from reconciler.model import Outcome, Plan, Repair, Scan, Status, Verdict
+from reconciler.model import Outcome, Plan, Repair, Scan, Status, Urn, Verdict
 from reconciler.present import history
 from reconciler.present.documents import plan_document
 from reconciler.record.journal import Journal
@@ -72,17 +72,18 @@ def test_only_a_plan_that_was_shown_can_be_approved(store: Store, wanted: str) -
         by.approve(wanted, note="", seconds=None, who=None)
 
 
-def test_what_was_repaired_before_is_known(store: Store) -> None:
-    """Only findings that some repair was for, and that fail again: not others of the same tenant (I11)."""
-    by, failed = decider(store), finding(ACME)
+def test_what_is_fought_over_is_known(store: Store) -> None:
+    """Only a property that was healed as often as allowed and is set back again: not before, nor another one (I11)."""
+    by, failed = decider(store, retry={"fight_limit": 2}), finding(ACME)
     lease = Lease.acquire(store, "dev", seconds=60, actor="me")
     journal = Journal(lease, run_id="run", actor="me")
     repair = Repair("reapply", "acme", (ACME.urn,), (failed.id,), "it drifted")
     ended = Outcome(repair.id, "reapply", repair.urns, Status.HEALED, 1.0, finding_ids=repair.finding_ids)
-    journal.conclude(journal.intend(repair), ended)
     both = scan(cell(ACME, OTHER), failed, finding(OTHER))
-    assert by.repaired_before(both) == {ACME.urn}
-    assert by.repaired_before(scan(cell(ACME, OTHER), finding(ACME, property_="q"), finding(OTHER))) == frozenset()
+    for fought in (set[Urn](), {ACME.urn}):
+        journal.conclude(journal.intend(repair), ended)
+        assert by.fought_over(both) == fought
+    assert by.fought_over(scan(cell(ACME, OTHER), finding(ACME, property_="q"), finding(OTHER))) == frozenset()
 
 
 def test_a_plan_without_proposals_needs_no_approval(store: Store) -> None:

@@ -255,9 +255,9 @@ def test_the_limiter_yields_to_throttling(clients: Clients, wire: Wire) -> None:
 def test_the_limiter_recovers() -> None:
     """Good answers win back what throttling took, and no more than that."""
     limiter = Limiter(16)
-    limiter._leave(throttled=True)
+    limiter._leave(borne=False)
     for _ in range(16 * 16):
-        limiter._leave(throttled=False)
+        limiter._leave(borne=True)
     assert limiter.allowed == 16
 
 
@@ -265,7 +265,7 @@ def test_the_limiter_never_closes() -> None:
     """However often AWS throttles, one call at a time remains allowed."""
     limiter = Limiter(2)
     for _ in range(5):
-        limiter._leave(throttled=True)
+        limiter._leave(borne=False)
     assert limiter.allowed == 1
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.request import urlopen
 
 import botocore.session
 import pytest
@@ -131,7 +130,6 @@ def served() -> Iterator[tuple[World, Clients, list[tuple[str, Mapping[str, Any]
         for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": address}.items():
             patch.setenv(name, value)
         patch.delenv("AWS_PROFILE", raising=False)
-        urlopen(f"{address}/moto-api/reset", data=b"").close()  # noqa: S310
         made = build(address)
         core, calls = botocore.session.Session(), list[tuple[str, Mapping[str, Any]]]()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.request import urlopen
 
 import botocore.session
 import pytest
@@ -167,7 +166,6 @@ def served() -> Iterator[Clients]:
         for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": address}.items():
             patch.setenv(name, value)
         patch.delenv("AWS_PROFILE", raising=False)
-        urlopen(f"{address}/moto-api/reset", data=b"").close()  # noqa: S310 - moto's memory is the process's
         build(address)
         core = botocore.session.Session()
 
