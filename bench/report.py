@@ -21,6 +21,8 @@ class Run:
     cpu_seconds: float
     """User and system time of the client, its children included."""
     peak_mb: float
+    late_seconds: float = 0.0
+    """By how much the server's answers came later than set, in sum: an upper bound of what it added to the wall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ def typical(runs: Sequence[Run]) -> Run:
         round(median(r.wall_seconds for r in runs), 2),
         round(median(r.cpu_seconds for r in runs), 2),
         round(max(r.peak_mb for r in runs), 1),
+        round(max(r.late_seconds for r in runs), 2),
     )
 
 

@@ -320,7 +320,7 @@ class _Tenant:
     def _storage(self) -> Iterator[Json]:
         kms, s3, name = self.aws["kms"], self.aws["s3"], self.name
         tags = [{"TagKey": key, "TagValue": value} for key, value in self.tags(name).items()]
-        made = kms.create_key(Tags=tags, Description=name)["KeyMetadata"]
+        made = kms.create_key(Tags=tags, Description=name, KeyUsage="ENCRYPT_DECRYPT")["KeyMetadata"]
         key = made["KeyId"]
         kms.create_alias(AliasName=f"alias/{name}", TargetKeyId=key)
         if not self.faulty:
