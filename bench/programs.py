@@ -18,22 +18,42 @@ TOOLCHAIN = REPOSITORY / ".toolchain"
 CUSTODIAN = "c7n==0.9.53"
 PROWLER = "prowler>=5,<6"
 PROWLER_SERVICES = ("autoscaling", "cloudwatch", "ec2", "elbv2", "iam", "kms", "s3", "vpc")
-POLICIES: Mapping[str, object] = {
-    "vpc": {"tag:stackmend:tenant": "absent"},
-    "subnet": {"MapPublicIpOnLaunch": True},
-    "internet-gateway": {"tag:stackmend:tenant": "absent"},
-    "route-table": {"tag:stackmend:tenant": "absent"},
-    "security-group": {"type": "ingress", "Ports": [22], "Cidr": {"value": "0.0.0.0/0"}},
-    "asg": {"HealthCheckType": "EC2"},
-    "app-elb": {"type": "attributes", "key": "routing.http.drop_invalid_header_fields.enabled", "value": False},
-    "app-elb-target-group": {"tag:stackmend:tenant": "absent"},
-    "s3": {"type": "bucket-encryption", "state": False},
-    "kms-key": {"type": "key-rotation-status", "key": "KeyRotationEnabled", "value": False},
-    "alarm": {"AlarmActions": []},
-    "log-group": {"retentionInDays": "absent"},
-    "iam-role": {"tag:stackmend:tenant": "absent"},
+_OWNED: Mapping[str, object] = {"tag:stackmend:tenant": "absent"}
+POLICIES: Mapping[str, tuple[Mapping[str, object], ...]] = {
+    "vpc": (_OWNED,),
+    "subnet": (_OWNED, {"MapPublicIpOnLaunch": True}),
+    "internet-gateway": (_OWNED,),
+    "route-table": (_OWNED,),
+    "security-group": (_OWNED, {"type": "ingress", "Ports": [22], "Cidr": {"value": "0.0.0.0/0"}}),
+    "launch-template-version": ({"LaunchTemplateData.MetadataOptions.HttpTokens": "optional"},),
+    "asg": (
+        _OWNED,
+        {"HealthCheckType": "EC2"},
+        {"type": "value", "key": "AvailabilityZones", "value_type": "size", "op": "lt", "value": 2},
+    ),
+    "app-elb": (
+        _OWNED,
+        {"type": "attributes", "key": "routing.http.drop_invalid_header_fields.enabled", "value": False},
+        {"type": "listener", "key": "SslPolicy", "value": "ELBSecurityPolicy-2016-08"},
+    ),
+    "app-elb-target-group": (_OWNED,),
+    "s3": (
+        _OWNED,
+        {"type": "bucket-encryption", "state": False},
+        {"type": "check-public-block"},
+        {"not": [{"type": "has-statement", "statements": [{"Effect": "Deny"}]}]},
+        {"type": "value", "key": "Versioning.Status", "op": "ne", "value": "Enabled"},
+    ),
+    "kms-key": (
+        _OWNED,
+        {"KeyState": "PendingDeletion"},
+        {"type": "key-rotation-status", "key": "KeyRotationEnabled", "value": False},
+    ),
+    "alarm": (_OWNED, {"AlarmActions": []}),
+    "log-group": (_OWNED, {"retentionInDays": "absent"}, {"kmsKeyId": "absent"}),
+    "iam-role": (_OWNED, {"type": "has-inline-policy", "value": True}),
 }
-"""One policy for each type of the world, by Cloud Custodian's names."""
+"""One policy for each type of the world, by Cloud Custodian's names; its filters ask what stackmend's rules ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +105,8 @@ def custodian(world: World, folder: Path) -> Program | Skipped:
     if isinstance(home, str):
         return Skipped("Cloud Custodian 0.9.53", world.tenants, home)
     policies = [
-        {"name": f"x-{type_}", "resource": f"aws.{type_}", "filters": [rule]} for type_, rule in POLICIES.items()
+        {"name": f"x-{type_}", "resource": f"aws.{type_}", "filters": [{"or": list(asked)}]}
+        for type_, asked in POLICIES.items()
     ]
     (folder / "policies.json").write_text(json.dumps({"policies": policies}), "utf-8")
     options = ("--region", REGION, "--cache-period", "0", "--output-dir", str(folder / "out"))

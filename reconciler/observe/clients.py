@@ -164,7 +164,10 @@ class Clients:
     def limiter(self, service: str) -> Limiter:
         """What paces the calls to a service of this account."""
         with self._lock:
-            return self._limiters.setdefault(service, Limiter())
+            found = self._limiters.get(service)
+            if found is None:
+                found = self._limiters[service] = Limiter()
+            return found
 
     def _count(self) -> None:
         with self._lock:

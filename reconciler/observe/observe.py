@@ -55,10 +55,12 @@ def observe(
     observers: Mapping[str, Observer] = OBSERVERS,
     refresh: Refresh | None = None,
     fresh: timedelta = timedelta(0),
+    narrow: bool = False,
 ) -> Observed:
     """One look at everything declared, or at ``only`` these resources (and then not for strays).
 
-    ``clients`` are real ones, whose account is verified before anything is read, or a function that answers reads.
+    ``clients`` are real ones, whose account is verified before anything is read, or a function that answers reads;
+    ``narrow`` says that it answers narrowed listings as well, which real clients always do.
     Types that ``observers`` lacks are seen through ``refresh``. What was created less than ``fresh`` ago and is not
     found is UNKNOWN: AWS may not show it yet (F08).
     Raises WrongAccount and AccountUnverified; any other failure to read is UNKNOWN in what it returns.
@@ -67,11 +69,11 @@ def observe(
     wanted = [r for r in declared.resources.values() if only is None or r.urn in only]
     claimed = {r.id for r in declared.resources.values() if r.id}
     with _asking(declared, clients) as (source, calls):
-        narrow = scope(wanted) if only is not None and isinstance(clients, Clients) else {}
-        talk = Dialogue(source, claimed=claimed, scope=narrow)
+        parts = scope(wanted) if only is not None and (narrow or isinstance(clients, Clients)) else {}
+        talk = Dialogue(source, claimed=claimed, scope=parts)
         sights, fleets = _look(talk, wanted, observers)
         failed = dict(talk.failed())
-        if narrow and (gone := [r for r in wanted if isinstance(sights.get(r.urn), Missing)]):
+        if parts and (gone := [r for r in wanted if isinstance(sights.get(r.urn), Missing)]):
             # What narrow reads do not show is looked for in the whole listings before it counts as absent.
             talk = Dialogue(source, claimed=claimed)
             whole = _look(talk, gone, observers)

@@ -19,6 +19,7 @@ from botocore import xform_name
 from reconciler.declare.graph import Graph
 from reconciler.declare.state import parse
 from reconciler.detect.detect import detect
+from reconciler.detect.health import also_judged_by
 from reconciler.model import GROUP, Coverage, Declared, Finding, Observed, Plan, Scan, Urn
 from reconciler.observe import clients as clients_module
 from reconciler.observe import executor
@@ -27,6 +28,7 @@ from reconciler.observe.clients import Clients
 from reconciler.observe.observe import observe
 from reconciler.observe.reads import Answer, Answers, Read
 from reconciler.observe.registry import KINDS, OBSERVERS
+from reconciler.observe.scope import scope
 from reconciler.plan.planner import plan
 from reconciler.plan.policy import Policy
 from sandbox.lifecycle import ACCOUNT, CREDENTIAL, Sandbox
@@ -63,13 +65,18 @@ class Judged:
 
 
 class Cell:
-    """A deployed cell and everything that looking at it needs, without the engine and the store."""
+    """A deployed cell and everything that looking at it needs, without the engine and the store.
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    With a ``tenant`` every look is at what that one has, narrowly.
+    """
+
+    def __init__(self, sandbox: Sandbox, tenant: str = "") -> None:
         self._control = sandbox.control
         state = sandbox.stack().export_stack()
         document = {"version": state.version, "deployment": state.deployment}
         self.declared: Declared = replace(parse(document, cell=sandbox.cell), account=ACCOUNT)
+        self._only = {u for u, r in self.declared.resources.items() if r.tenant == tenant} if tenant else None
+        self._parts = {} if self._only is None else scope(self.declared.resources[urn] for urn in self._only)
         self._clients = self.clients()
         self._hasty = self._with_little_patience()
         self._known: dict[Read, Answer] = {}
@@ -132,9 +139,10 @@ class Cell:
         return frozenset(asked)
 
     def _judged(self, source: Clients | Callable[[Iterable[Read]], Mapping[Read, Answer]]) -> Judged:
-        observed = observe(self.declared, source)
-        now = datetime.now(UTC)
-        findings = detect(self.declared, observed, KINDS, now=now)
+        only, now = self._only, datetime.now(UTC)
+        seen = None if only is None else {*only, *also_judged_by(self.declared, only)}
+        observed = observe(self.declared, source, only=seen, narrow=True)
+        findings = detect(self.declared, observed, KINDS, now=now, only=only)
         scan = Scan("run", self.declared.cell, self.declared, observed, findings, Coverage(0, 0, 0))
         needs = Graph(self.declared)
         repairs = plan(scan, Policy(), (), KINDS, now=now, dependents=needs.dependents, users=needs.users)
@@ -167,9 +175,14 @@ class Cell:
         """The resources whose verdicts rest on an operation, by ``service:Action``: the observers are asked."""
         found: dict[str, set[Urn]] = {}
         for urn, reads in self._reads().items():
-            for read in reads:
+            for read in (part for whole in reads for part in (whole, *self._parts.get(whole, ()))):
                 found.setdefault(self._name(read), set()).add(urn)
         return {call: frozenset(urns) for call, urns in found.items()}
+
+    @property
+    def narrowed(self) -> tuple[str, ...]:
+        """The operations, as ``service:Action``, that a narrow look asks for less."""
+        return tuple(sorted({self._name(part) for parts in self._parts.values() for part in parts}))
 
     def _reads(self) -> Mapping[Urn, Collection[Read]]:
         ask = self._asking({})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from reconciler.model import DeclaredResource, ResourceKind, Value
@@ -48,6 +49,7 @@ def _port(value: object) -> int:
     return int(value) if isinstance(value, int | float | str) and value != "" else -1
 
 
+@lru_cache(maxsize=4096)
 def _network(text: str) -> str:
     try:
         return str(ipaddress.ip_network(text, strict=False))

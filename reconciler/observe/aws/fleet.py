@@ -113,13 +113,19 @@ def _tags(instance: Row | Missing | Failed) -> dict[str, str]:
 
 def _quarantined(group: str, answers: Answers) -> tuple[Quarantined, ...]:
     """What a quarantine took out of the group and still exists. Nothing if the listing failed: it stays."""
-    listed = answers.get(INSTANCES.read)
-    found: dict[str, Quarantined] = {}
-    for row in listed.rows if isinstance(listed, Rows) else ():
+    known = answers.derived(INSTANCES.read, _all_quarantined)
+    return known.get(group, ()) if isinstance(known, Mapping) else ()
+
+
+def _all_quarantined(instances: tuple[Row, ...]) -> Mapping[str, tuple[Quarantined, ...]]:
+    """By the group each was taken out of, in the order of their ids."""
+    found: dict[str, dict[str, Quarantined]] = {}
+    for row in instances:
         tags = plain(row.get("Tags", ()))
-        if tags.get(QUARANTINED_FROM) == group and row["State"]["Name"] not in ("terminated", "shutting-down"):
-            found[row["InstanceId"]] = Quarantined(row["InstanceId"], _moment(tags.get(KEEP_UNTIL, "")))
-    return tuple(found[id_] for id_ in sorted(found))
+        if QUARANTINED_FROM in tags and row["State"]["Name"] not in ("terminated", "shutting-down"):
+            kept = Quarantined(row["InstanceId"], _moment(tags.get(KEEP_UNTIL, "")))
+            found.setdefault(tags[QUARANTINED_FROM], {})[kept.instance_id] = kept
+    return {group: tuple(some[id_] for id_ in sorted(some)) for group, some in found.items()}
 
 
 def _moment(text: str) -> datetime | None:
