@@ -194,7 +194,7 @@ class Checks:
             )
             if intent.members and not sick:
                 raise Violation(f"I06: {', '.join(intent.members)} are to be replaced, and nothing is wrong with them")
-        elif not any(world.broken_at.get(u, -1e9) >= since for u in intent.urns):
+        elif not any(world.broken_at.get(u, -1e9) >= since or world.behind(u) for u in intent.urns):
             raise Violation(f"I06: {intent.strategy} of {', '.join(intent.urns)}, and nothing is wrong with it")
 
     def _within_budget(self, intent: _Intent) -> None:

@@ -128,6 +128,9 @@ class SimEngine:
                     continue
                 self._do(step)
                 done.append(step)
+            for urn in targets:
+                if urn in world.live and world.behind(urn) and urn not in failed:
+                    world.record(urn, world.live[urn].id)  # what is as the program says is written to the state as such
         except Killed:
             self._orphaned([step, *left])
             raise

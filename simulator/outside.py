@@ -13,6 +13,7 @@ from reconciler.declare.baseline import effective
 from reconciler.declare.state import tenant_facts
 from reconciler.errors import StateError, StoreError
 from reconciler.model import Declared, DeclaredResource, PendingOperation, Urn
+from reconciler.observe.clients import Clients
 from reconciler.observe.dialogue import Ask
 from reconciler.outside import Outside, StackEngine
 from reconciler.ports import AwsWriter
@@ -84,6 +85,9 @@ class SimOutside(Outside):
 
     def aws(self, declared: Declared) -> Ask:  # noqa: ARG002
         return self._cloud.ask
+
+    def clients(self, declared: Declared) -> Clients:  # noqa: ARG002
+        raise AssertionError("the simulated world has no network")
 
     def sessions(self, declared: Declared) -> None:
         """There are no roles to act under."""

@@ -20,7 +20,7 @@ from reconciler.model import Repair, Urn
 from reconciler.record import lease
 from reconciler.record.process import Process as Identity
 from reconciler.record.schema import META, METADATA
-from reconciler.settings import Breaker, Budget, Flap, Rollout, Settings, Verify
+from reconciler.settings import AttributionSettings, Breaker, Budget, Flap, Rollout, Settings, Verify
 from simulator.answers import OBSERVERS
 from simulator.checks import Checks
 from simulator.events import happen
@@ -93,6 +93,7 @@ class Runner:
             flap=Flap(),
             verify=Verify(timeout_seconds=60, poll_seconds=10),
             rollout=Rollout(bake_seconds=30),
+            attribution=AttributionSettings(enabled=False),
         )
         self.skew = timedelta(0)
         self.dry, self.only = False, None

@@ -190,6 +190,10 @@ class World:
     def is_broken(self, urn: Urn) -> bool:
         return urn not in self.live or bool(self.differing(urn))
 
+    def behind(self, urn: Urn) -> bool:
+        """Whether the state still holds other inputs than the program."""
+        return urn in self.state and self.state[urn].inputs != self.resolved(urn)
+
     def owner(self, id_: str) -> Urn | None:
         """Whose an id, name or ARN of a live resource or server is."""
         for urn, thing in self.live.items():
