@@ -1,8 +1,8 @@
 # Every target sets up what it needs; nothing is installed outside this folder.
 SHELL := /bin/bash
 BIN := .venv/bin
-# Twice the processors: integration tests wait for processes as often as they compute.
-WORKERS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )))
+# Twice the processors: integration tests wait for processes as often as they compute. More than 16 find no work.
+WORKERS := $(shell n=$$(( $$(getconf _NPROCESSORS_ONLN) * 2 )); echo $$(( n < 16 ? n : 16 )))
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.toolchain/bin:$(PATH)
 
 .PHONY: help setup lint types contracts unit integration test simulate bench bench-heal mutants demo clean

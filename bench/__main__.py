@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -60,8 +60,7 @@ def main() -> None:
         }
         for run in mine
     }
-    late = max((one.late_seconds for one in found if isinstance(one, Run)), default=0.0)
-    figures = "\n".join([table(found, base=FLOOR), "", *_sentences(facts, options, sizes, late)])
+    figures = "\n".join([table(found, base=FLOOR), "", *_sentences(facts, options, sizes, runs.values())])
     print(figures)
     RESULTS.mkdir(parents=True, exist_ok=True)
     at = datetime.now(UTC)
@@ -221,16 +220,20 @@ def _one_throttled(world: World, scratch: Path, latency: float) -> dict[str, Any
     return {"throttled": {**seconds, "refused": _tell(world, "stats")["throttled"]}}
 
 
-def _sentences(facts: Mapping[str, Any], options: argparse.Namespace, sizes: Sequence[int], late: float) -> list[str]:
+def _sentences(
+    facts: Mapping[str, Any], options: argparse.Namespace, sizes: Sequence[int], runs: Collection[Run]
+) -> list[str]:
+    late = max((run.late_seconds for run in runs), default=0.0)
     said = [
         f"{options.latency * 1000:.0f} ms a call; median of {options.repeat} runs of stackmend and the floor, one of "
         f"the others, in which the server's answers were late by {late:.1f} s in sum at most."
     ]
+    mine = {run.tenants: run.wall_seconds for run in runs if run.program == STACKMEND}
     said += [
-        f"At {tenants} tenants stackmend takes {1 / times['wall']:.1f} times less than {program}."
-        for tenants, others in facts["ratios"].items()
-        for program, times in others.items()
-        if program != FLOOR
+        f"At {run.tenants} tenants {run.program} takes {run.wall_seconds / mine[run.tenants]:.1f} times as long as "
+        f"stackmend."
+        for run in runs
+        if run.program not in (STACKMEND, FLOOR)
     ]
     if "cpu_per_resource_growth" in facts:
         said.append(

@@ -5,8 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 UV_VERSION=0.13.8
-PULUMI_VERSION=3.259.0   # the version of the pulumi package in uv.lock
-PULUMI_OLDEST=3.200.0    # the oldest CLI on the PATH that is used instead of building one
+PULUMI_VERSION=3.259.0   # of the pulumi package in uv.lock: an older CLI is refused, a newer 3.x on the PATH is used
 
 bin=$PWD/.toolchain/bin
 mkdir -p "$bin"
@@ -59,11 +58,11 @@ if [ "$(version_of "$bin/pulumi")" = "$PULUMI_VERSION" ] && [ -x "$bin/pulumi-la
 fi
 if command -v pulumi >/dev/null 2>&1 && command -v pulumi-language-python >/dev/null 2>&1; then
     found=$(version_of pulumi)
-    if fits "${found:-0}" "$PULUMI_OLDEST"; then
+    if fits "${found:-0}" "$PULUMI_VERSION"; then
         say "using the Pulumi CLI $found on the PATH"
         exit 0
     fi
-    say "the Pulumi CLI on the PATH is ${found:-unreadable}; $PULUMI_OLDEST or newer (3.x) is needed, so one is built here"
+    say "the Pulumi CLI on the PATH is ${found:-unreadable}; $PULUMI_VERSION or newer (3.x) is needed, so one is built here"
 fi
 
 need go "It builds the Pulumi CLI. Install Go 1.25 or newer, or the Pulumi CLI itself (https://www.pulumi.com/docs/install)."
