@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from reconciler import log
+from reconciler import log, memory
 from reconciler.cycle import Cycle, Pass
 from reconciler.errors import ConfigurationError, StackmendError
 from reconciler.explain import explain as why
@@ -56,6 +56,7 @@ LONGEST_SPAN = 7 * 86_400
 def main() -> None:
     """Entry point: a user's mistake or a failing dependency is a message, never a traceback."""
     log.configure()
+    memory.collect_seldom()
     try:
         app(standalone_mode=True)
     except StackmendError as error:
