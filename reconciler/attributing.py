@@ -37,8 +37,8 @@ class Attributing:
 
         ``only``: CloudTrail is asked about nothing else.
         """
-        drifted = {f.urn for f in scan.failing if f.kind is Kind.DRIFT and f.urn in scan.declared.resources}
-        failing = {f.urn for f in scan.failing if f.urn in scan.declared.resources}
+        told = [f for f in scan.failing if f.urn in scan.declared.resources]
+        drifted, failing = {f.urn for f in told if f.kind is Kind.DRIFT}, {f.urn for f in told}
         who = {urn: self._told[urn] for urn in failing if urn in self._told}
         self._forget_healed(scan, failing)
         if not drifted and not who:
@@ -56,10 +56,8 @@ class Attributing:
             found = lookup.last_changes(scan.declared, unknown, datetime.now(UTC))
             self.told({urn: one for urn, one in found.items() if not one.not_known})
             who |= found
-        findings = tuple(
-            replace(f, attribution=who[f.urn]) if f in scan.failing and f.urn in who else f for f in scan.findings
-        )
-        return replace(scan, findings=findings)
+        named = {f.id: replace(f, attribution=who[f.urn]) for f in told if f.urn in who}
+        return replace(scan, findings=tuple(named.get(f.id, f) for f in scan.findings))
 
     def _forget_healed(self, scan: Scan, failing: set[Urn]) -> None:
         """Who changed what is well again explains nothing that comes later."""
