@@ -123,6 +123,9 @@ class SimEngine:
                 if world.take_fault("engine crashes"):
                     self._leave_open(step, made=False)
                     raise EngineError("the engine failed", why="the provider plugin is gone")
+                if step.op == "create" and step.urn in world.live and step.urn in world.state:
+                    failed[step.urn] = "it violates the plan: somebody else's update has created it meanwhile"
+                    continue
                 if world.take_fault("engine refuses", step.op):
                     failed[step.urn] = "api error LimitExceeded: injected"
                     continue
