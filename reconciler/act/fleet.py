@@ -60,6 +60,19 @@ def surplus(fleet: Fleet, bad: Collection[str], floor: int) -> Member | None:
     return min(candidates, key=order, default=None)
 
 
+def superfluous(
+    fleet: Fleet, base: int, bad: Collection[str], rejected: Collection[str], floor: int
+) -> str | int | None:
+    """What makes a fleet that is larger than ``base`` smaller: the server to leave, ``rejected`` newcomers first, or
+    another size where servers that were asked for never came; None if none may leave."""
+    staying = [m for m in fleet.members if not leaving(m)]
+    if len(staying) < fleet.desired:
+        return max(base, len(staying))
+    member = next((m for m in staying if m.instance_id in rejected and may_leave(m, fleet, floor)), None)
+    member = member or surplus(fleet, bad, floor)
+    return member.instance_id if member else None
+
+
 def find(fleet: Fleet, instance: str) -> Member | None:
     """The member that the group has not let go of yet."""
     return next((m for m in fleet.members if m.instance_id == instance and not leaving(m)), None)
