@@ -129,9 +129,9 @@ def test_an_engine_that_would_do_more_is_refused(run: Run, victim: str) -> None:
 def test_what_was_cut_off_is_not_settled_by_old_answers(run: Run, step: int, trouble: str) -> None:
     """Answers that are old or cut off, met while a cut-off creation is looked for, make nothing twice, neither at its
     first cut nor at the next (F06, F08, F42, I06)."""
-    cut, met = Event(1, 0, "pending create", "blue-firewall"), Event(1, step, trouble, "", 2)
-    assert run(cut, met)[0] == ""
-    assert run(cut, replace(cut, turn=3), replace(met, turn=3), turns=3)[0] == ""
+    cut, met = Event(2, 0, "pending create", "blue-firewall"), Event(2, step, trouble, "", 2)
+    assert run(cut, met, turns=2)[0] == ""
+    assert run(cut, replace(cut, turn=4), replace(met, turn=4), turns=4)[0] == ""
 
 
 @pytest.mark.parametrize("step", range(34, 46, 2))
