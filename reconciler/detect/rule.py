@@ -38,7 +38,8 @@ class Context:
 
     resource: DeclaredResource
     tenant: TenantFacts
-    cell: str
+    declared: Declared
+    """The whole cell, however little of it is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def judge(
         return
     properties = {name: seen.properties[name] for name in rule.reads[resource.type]}
     try:
-        judgement = rule.check(properties, Context(resource, tenant, declared.cell))
+        judgement = rule.check(properties, Context(resource, tenant, declared))
     except Exception:
         log.exception("rule crashed", rule=rule.id, urn=resource.urn)
         message = "the rule crashed; the traceback is in the log"
