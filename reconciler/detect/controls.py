@@ -222,7 +222,8 @@ def render() -> str:
         "A rule gives evidence of the controls named here. A PASS does not say that a control is met: most ask for",
         "people and procedures too, and what applies to a tenant is for its assessor to say.",
         "",
-        f"Each number was checked on {CHECKED_ON} against its text and public mappings, in stored copies of the pages.",
+        f"Each number was checked on {CHECKED_ON} against a public copy of its text and against public mappings; the",
+        "links lead to where both can be read.",
         "The words are ours. Beside each rule stands where the same check, or a close relative, is given for the same",
         f"control; where it says *{TEXT}*, no such place was found, and the text of the control is the ground.",
     ]
