@@ -84,6 +84,9 @@ class Rule:
     companion: Mapping[str, str] = field(default_factory=dict)
     """Resource type → the type that must be declared for each of them, naming it by its input ``bucket``."""
 
+    def concerns(self, type_: str) -> bool:
+        return type_ in self.reads or type_ in self.companion
+
     def applies(self, regimes: Collection[str]) -> bool:
         return self.always or not self.controls.keys().isdisjoint(regimes)
 
@@ -147,7 +150,4 @@ def _unknown(names: Collection[str], seen: ObservedResource) -> str:
 
 
 def _has_companion(declared: Declared, resource: DeclaredResource, type_: str) -> bool:
-    return any(
-        resource.urn in other.dependencies or other.inputs.get("bucket") == resource.id
-        for other in declared.of_type(type_)
-    )
+    return not declared.named_by(type_).isdisjoint({resource.urn, resource.id} - {""})

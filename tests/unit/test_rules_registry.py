@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.detect import controls, rules_doc
 from reconciler.detect import rules as package
-from reconciler.detect import rules_doc
 from reconciler.detect.rule import Example, Properties, Rule, judge
 from reconciler.detect.rules import RULES
 from reconciler.model import (
@@ -110,8 +110,20 @@ def test_what_nothing_declares_is_healed_by_no_repair() -> None:
 
 
 def test_the_documentation_is_current() -> None:
-    """docs/rules.md is what the rules say now; ``python -m reconciler.detect.rules_doc --write`` mends it."""
+    """The pages are what the rules say now; ``python -m reconciler.detect.rules_doc --write`` mends them."""
     assert rules_doc.PATH.read_text(encoding="utf-8") == rules_doc.render()
+    assert rules_doc.CONTROLS_PATH.read_text(encoding="utf-8") == controls.render()
+
+
+def test_every_control_that_a_rule_names_was_checked() -> None:
+    """What was checked, and what docs/controls.md lists, are exactly the controls that the rules name."""
+    named = {(rule.id, regime, c) for rule in RULES for regime, numbers in rule.controls.items() for c in numbers}
+    regimes = {control: regime for regime, asked in controls.ASKS.items() for control in asked}
+    assert {(rule, regimes[c], c) for rule, checked in controls.CHECKED.items() for c in checked} == named
+    assert {c for _, _, c in named} == regimes.keys()
+    rows = re.findall(r"^\| \[([^]]+)\]\(.*\| (.*) \|$", controls.render(), re.MULTILINE)
+    listed = [(c, rule) for c, evidence in rows for rule in re.findall(r"\[`([^`]+)`\]", evidence)]
+    assert sorted(listed) == sorted((c, rule) for rule, _, c in named)
 
 
 @cache
