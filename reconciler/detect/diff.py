@@ -46,6 +46,8 @@ def differences(kind: ResourceKind, declared: DeclaredResource, observed: Observ
             continue
         expected = _with_default_tags(declared, value) if name == "tags" else value
         seen = observed.properties.get(name)
+        if _identical(expected, seen) and name not in observed.differing:
+            continue
         if name not in observed.properties:
             if not _unset(expected):
                 found.append(Difference(name, expected, Unreadable("the observer does not return this property")))
@@ -69,7 +71,7 @@ def first_unreadable(value: Value) -> Unreadable | None:
         return None
     if isinstance(value, Unreadable):
         return value
-    inner = value.values() if isinstance(value, Mapping) else value if _is_list(value) else ()
+    inner = value.values() if _is_mapping(value) else value if _is_list(value) else ()
     return next((u for v in inner if (u := first_unreadable(v)) is not None), None)
 
 
@@ -98,9 +100,9 @@ def _with_default_tags(declared: DeclaredResource, value: Value) -> Value:
 
 def _equal(kind: ResourceKind, path: str, want: Value, have: Value, *, whole: bool = False) -> bool:
     """``whole``: nothing may be there that was not declared."""
-    if want is None or isinstance(want, Secret):
+    if want is None or isinstance(want, Secret) or _identical(want, have):
         return True
-    if isinstance(want, Mapping) and isinstance(have, Mapping):
+    if _is_mapping(want) and _is_mapping(have):
         if _last(path) == "tags":
             have = _without_aws(have)
             return want.keys() == have.keys() and all(_same_tag(want[k], have[k]) for k in want)
@@ -223,7 +225,7 @@ def _hidden(path: str, want: Value, have: Value) -> Unreadable | None:
 def _unreadable(want: Value, have: Value) -> Unreadable | None:
     if want is None or isinstance(want, Secret):
         return None
-    if isinstance(want, Mapping) and isinstance(have, Mapping):
+    if _is_mapping(want) and _is_mapping(have):
         found = (_unreadable(value, have.get(key)) for key, value in want.items())
         return next((u for u in found if u is not None), None)
     return first_unreadable(have)
@@ -244,9 +246,20 @@ def _has_secret(value: Value) -> bool:
     return isinstance(value, Secret) or (_is_list(value) and any(_has_secret(v) for v in value))
 
 
+def _identical(want: Value, have: Value) -> bool:
+    """Whether both are one and the same plain value, which needs no further look; most are."""
+    return type(want) in _PLAIN and type(want) is type(have) and want == have
+
+
+# The exact types first: asking an abstract class is slow, and these are asked of every value of every resource.
+
+
+def _is_mapping(value: Value) -> TypeGuard[Mapping[str, Value]]:
+    return type(value) is dict or (type(value) not in _PLAIN and isinstance(value, Mapping))
+
+
 def _is_list(value: Value) -> TypeGuard[Sequence[Value]]:
-    # The exact types first: asking an abstract class is slow, and this is asked of every value of every resource.
-    return type(value) is list or (
+    return type(value) in (list, tuple) or (
         type(value) not in _PLAIN and isinstance(value, Sequence) and not isinstance(value, str)
     )
 
