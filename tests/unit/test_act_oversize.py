@@ -23,6 +23,17 @@ def test_the_sick_ones_leave_first() -> None:
     assert fleet.calls == ["terminate", "terminate"]
 
 
+def test_one_that_starts_stays_before_one_that_failed() -> None:
+    """Of a surplus the server that is still starting stays: it may serve before the one that failed has left (I02)."""
+    fleet = SimulatedFleet("healthy", "stopped", size=2, floor=2)
+    stopped = list(fleet.members)[1]
+    fleet.desired = 3
+    fleet.wait(0)
+    give_surplus_back(fleet.repair(0), fleet.world.tools)
+    assert (fleet.calls, fleet.desired, stopped in fleet.members) == (["terminate"], 2, False)
+    assert fleet.healthy == 2
+
+
 def test_a_group_of_its_size_is_left_alone() -> None:
     """Nothing is written for a group that is not too large (I09)."""
     fleet = SimulatedFleet("healthy", "unhealthy")
