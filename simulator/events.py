@@ -144,9 +144,14 @@ def _lock(runner: Runner, text: str, *, old: bool = False) -> None:
 
 
 def _pending_create(runner: Runner, event: Event) -> None:
-    """An update was killed when it created this: it is there or it is not, and the state does not know."""
+    """An update was killed when it created this: it is there or it is not, and the state does not know.
+
+    Only after the record holds what the last update declared: of what was lost before, nobody can know what it was.
+    """
     world = runner.world
-    if world.seen_version != world.version:
+    with world.as_running(None):
+        kept = runner.operator.baseline(CELL)
+    if kept is None or kept["version"] != world.version:
         return
     urn = _named(world, event.arg)
     world.forget(urn)

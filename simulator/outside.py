@@ -44,7 +44,6 @@ class SimOutside(Outside):
         world.step("state read")
         if world.take_fault("state corrupt"):
             raise StateError("the stack could not be read", where=CELL, why="injected: unexpected end of JSON input")
-        world.seen_version = world.version
         resources = {urn: self._resource(urn) for urn in world.program if urn in world.state}
         known = resources.keys()
         pending = tuple(PendingOperation(kind, self._resource(urn)) for urn, kind in world.pending)

@@ -98,8 +98,6 @@ class World:
     steps: int = 0
     serial: int = 0
     version: int = 1
-    seen_version: int = 0
-    """The last full update that a pass has seen: what an unseen one declared nobody can know."""
     program: dict[Urn, Blueprint] = field(default_factory=dict)
     live: dict[Urn, Thing] = field(default_factory=dict)
     state: dict[Urn, Recorded] = field(default_factory=dict)

@@ -134,6 +134,12 @@ def test_what_was_cut_off_is_not_settled_by_old_answers(run: Run, step: int, tro
     assert run(cut, replace(cut, turn=4), replace(met, turn=4), turns=4)[0] == ""
 
 
+def test_nobody_is_asked_for_what_no_record_holds(run: Run) -> None:
+    """What an update lost before any pass could keep what was declared is not looked for (F42)."""
+    cut = Event(2, 0, "pending create", "acme-subnet-a")
+    assert run(Event(1, 4, "store fails", "write", 2), cut, turns=2)[0] == ""
+
+
 @pytest.mark.parametrize("step", range(34, 46, 2))
 def test_a_group_that_grows_meanwhile_loses_no_healthy_server(run: Run, step: int) -> None:
     """However old the look at a group is before the engine sets its size, the engine takes out no healthy server (F08,
