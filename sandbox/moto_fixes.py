@@ -27,6 +27,7 @@ from moto.elbv2.models import (
     FakeTargetGroup,
     elbv2_backends,
 )
+from moto.sqs.models import Queue
 
 from sandbox import application
 
@@ -44,6 +45,7 @@ _int_param = LaunchTemplates._get_int_param
 _new_template: Any = LaunchTemplate.__init__
 _templates: Any = LaunchTemplateBackend.describe_launch_templates
 _new_groups: Any = EC2Backend.modify_instance_security_groups
+_set_attributes: Any = Queue._set_attributes
 
 
 def apply() -> None:
@@ -68,6 +70,7 @@ def apply() -> None:
         (LaunchTemplate, "tags", property(tags_of, lambda _self, _tags: None)),
         (TaggedEC2Resource, "get_tags", tags_of),
         (EC2Backend, "modify_instance_security_groups", modify_instance_security_groups),
+        (Queue, "_set_attributes", set_queue_attributes),
     )
     for owner, name, correction in corrections:
         setattr(owner, name, correction)
@@ -338,6 +341,12 @@ def modify_instance_security_groups(self: Any, instance_id: str, new_group_id_li
     for interface in instance.nics.values():
         interface._group_set = list(instance.security_groups)
     return instance
+
+
+def set_queue_attributes(self: Any, attributes: dict[str, Any], now: float | None = None) -> None:
+    """What a call does not name stays as it is; moto then drops the queue's policy."""
+    kept = {"Policy": self.policy} if hasattr(self, "_policy_json") and "Policy" not in attributes else {}
+    _set_attributes(self, {**attributes, **kept}, now)
 
 
 def tags_of(self: Any) -> list[dict[str, Any]]:

@@ -1,10 +1,11 @@
-"""The program of a cell: one Tenant component for each tenant, and their addresses as outputs."""
+"""The program of a cell: one Tenant component for each tenant, what they share, and the addresses as outputs."""
 
 from __future__ import annotations
 
 import pulumi
 import pulumi_aws as aws
 
+from components.events import ChangeEvents, ChangeEventsArgs
 from components.scope import Scope
 from components.tenant import Tenant, TenantArgs
 from stacks.config import from_engine
@@ -45,6 +46,11 @@ def run() -> None:
         )
         outputs[tenant.name] = world.outputs
     pulumi.export("tenants", outputs)
+    if config.events:
+        # In targeted runs too: it is small, and the stack's outputs are replaced as a whole.
+        events = ChangeEvents("events", ChangeEventsArgs(cell=config.cell, owner=config.owner))
+        pulumi.export("events_queue_url", events.queue_url)
+        pulumi.export("events_queue_arn", events.queue_arn)
 
 
 def latest_image() -> pulumi.Output[str]:
