@@ -85,7 +85,7 @@ class CellConfig(BaseModel):
     events: bool = Field(
         default=False,
         strict=True,
-        description="true or false, the default: a queue of change events for the cell",
+        description="true or false, the default: whether it has a queue of change events",
     )
     tenants: tuple[Tenant, ...] = Field(description=f"a list of 1 to {MAX_TENANTS} tenants")
 
@@ -116,6 +116,12 @@ class CellConfig(BaseModel):
         except ValueError as error:
             raise refuse(str(error)) from None
         return text
+
+    @field_validator("events", mode="before")
+    @classmethod
+    def _as_the_engine_writes_it(cls, value: Any) -> Any:
+        # To the engine every setting is text, and it puts quotes around this one when it writes the file.
+        return value == "true" if value in ("true", "false") else value
 
     @field_validator("tenants")
     @classmethod
@@ -197,8 +203,7 @@ def from_engine() -> CellConfig:
     ours, aws = pulumi.Config(PROJECT), pulumi.Config("aws")
     fields: dict[str, Any] = {"region": aws.get("region"), "owner": ours.get("owner")}
     fields["alarm_topic_arn"] = ours.get("alarm_topic_arn")
-    events = ours.get("events")
-    fields["events"] = {"true": True, "false": False}.get(events or "", events)
+    fields["events"] = ours.get("events")
     try:
         fields["tenants"] = ours.get_object("tenants")
     except pulumi.ConfigTypeError:

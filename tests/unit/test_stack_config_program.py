@@ -51,6 +51,7 @@ def as_engine_gives(config: CellConfig) -> dict[str, str]:
         "aws:region": values["region"],
         "stackmend:owner": values["owner"],
         "stackmend:alarm_topic_arn": values["alarm_topic_arn"],
+        "stackmend:events": json.dumps(values["events"]),
         "stackmend:tenants": json.dumps(values["tenants"]),
     }
 
@@ -90,6 +91,25 @@ def test_the_program_reads_from_the_engine_what_the_file_says(config: CellConfig
     }
 
 
+@pytest.mark.parametrize("tenants", [None, "acme"])
+def test_a_queue_of_change_events_is_declared_where_the_cell_says_so(
+    config: CellConfig, monkeypatch: pytest.MonkeyPatch, tenants: str | None
+) -> None:
+    """Only then there are its resources and outputs, in a run for one tenant too, or the outputs would be lost."""
+    if tenants:
+        monkeypatch.setenv(VARIABLE, tenants)
+    without = ran(as_engine_gives(config))
+    recorder = ran(as_engine_gives(config.model_copy(update={"events": True})))
+    added = recorder.resources.keys() - without.resources.keys()
+    assert len(added) == 6
+    assert {name for _, name in added} == {
+        "events", "events-queue", "events-dead-letters", "events-queue-policy", "events-rule", "events-target"
+    }  # fmt: skip
+    assert recorder.outputs["events_queue_arn"] == "arn:of:events-queue"
+    assert "events_queue_url" in recorder.outputs
+    assert without.outputs.keys() == {"tenants"}
+
+
 def test_data_is_protected_outside_of_development(config: CellConfig) -> None:
     """The cell's name decides: dev may be destroyed, prod may not, and prod never asks for the newest image."""
     pinned = config.model_copy(update={"tenants": config.tenants[1:]})
@@ -106,6 +126,7 @@ def test_data_is_protected_outside_of_development(config: CellConfig) -> None:
         ({"stackmend:tenants": "{not json"}, "tenants: '{not json' is not a list"),
         ({"stackmend:tenants": '"*"'}, "tenants: '*' is not a list"),
         ({"stackmend:owner": "<b>"}, "owner: '<b>'"),
+        ({"stackmend:events": "yes"}, "events: 'yes' is neither true nor false"),
         ({"aws:region": "eu-west-2"}, "alarm_topic_arn"),
     ],
 )
