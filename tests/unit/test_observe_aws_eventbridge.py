@@ -18,6 +18,7 @@ from tests.unit.observe_aws_answers import (
     TAGS,
     THROTTLED,
     World,
+    marks,
     named_in,
     pairs,
     resource,
@@ -63,7 +64,7 @@ GONE = Missing("ResourceNotFoundException: Rule does not exist.")
 WORLD = World(
     {
         "list_rules": rows(ROW),
-        "list_tags_for_resource": rows(*pairs(TAGS)),
+        "get_resources": marks((ARN, TAGS)),
         "list_targets_by_rule": rows(AIM),
         "list_rule_names_by_target": rows(),
     }
@@ -188,13 +189,12 @@ def test_rules_of_another_bus() -> None:
     assert buses == {"shared"}
 
 
-@pytest.mark.parametrize(
-    ("answer", "drift"), [(rows(*pairs({**TAGS, "aws:by": "x"})), []), (rows(), ["tags"])], ids=["as they are", "none"]
-)
-def test_tags_of_a_rule(answer: Answer, drift: list[str]) -> None:
-    """Tags are read from the rule itself."""
-    assert WORLD.but(list_tags_for_resource=answer).drift(RULE, DECLARED) == drift
-    assert unreadable(WORLD.but(list_tags_for_resource=DENIED).properties(RULE, DECLARED)) == {"tags"}
+def test_tags_are_believed_only_when_read_directly() -> None:
+    """F08 F10 F15: the tag index may confirm what was declared; only the rule itself shows changed or lost tags."""
+    lost = WORLD.but(get_resources=marks())
+    for answer, drift in (rows(*pairs({**TAGS, "aws:by": "x"})), []), (rows(), ["tags"]):
+        assert lost.but(list_tags_for_resource=answer).drift(RULE, DECLARED) == drift
+    assert unreadable(lost.but(list_tags_for_resource=DENIED).properties(RULE, DECLARED)) == {"tags"}
 
 
 def test_locating_what_was_cut_off() -> None:

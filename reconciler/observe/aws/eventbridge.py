@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.model import DeclaredResource, ResourceKind, Value
-from reconciler.observe.aws._common import call, json_text, live_tags, pairs, text
+from reconciler.observe.aws._common import call, json_text, live_tags, tag_index, text
 from reconciler.observe.reads import Answers, Failed, Missing, More, Observer, Read, Row, Rows, Sight
 
 DEFAULT_BUS = "default"
+TAG_INDEX = tag_index("events")
 _GONE = ("ResourceNotFoundException",)
 
 
@@ -43,9 +44,8 @@ def _see_rule(declared: DeclaredResource, answers: Answers) -> Sight:
         declared,
         answers,
         arn=arn,
-        index=None,
+        index=TAG_INDEX,
         direct=call("events", "list_tags_for_resource", "Tags", target=arn, ResourceARN=arn),
-        decode=pairs,
     )
     if isinstance(tags, More):
         return tags
@@ -171,9 +171,9 @@ OBSERVERS: tuple[Observer, ...] = (
             write_only=frozenset({"forceDestroy", "namePrefix"}),
             references=frozenset({"eventBusName"}),
         ),
-        reads=lambda declared: (listing(_bus(declared)),),
+        reads=lambda declared: (listing(_bus(declared)), TAG_INDEX),
         see=_see_rule,
-        permissions=("events:DescribeRule", "events:ListRules", "events:ListTagsForResource"),
+        permissions=("events:DescribeRule", "events:ListRules", "events:ListTagsForResource", "tag:GetResources"),
         locate=_locate_rule,
     ),
     Observer(

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.model import DeclaredResource, ResourceKind, Unreadable, Value
-from reconciler.observe.aws._common import call, doubly_missing, json_text, live_tags, text
+from reconciler.observe.aws._common import call, doubly_missing, json_text, live_tags, tag_index, text
 from reconciler.observe.reads import Answers, Failed, Missing, More, Observer, Read, Row, Rows, Sight
 
 LISTING = call("sqs", "list_queues", "QueueUrls[].{QueueUrl: @} || `[]`")
 """AWS leaves the list out when there are no queues."""
+
+TAG_INDEX = tag_index("sqs")
 
 _GONE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
 """The same in the older protocol's words, in which the newer one still answers, and in its own."""
@@ -74,7 +76,7 @@ def _see(declared: DeclaredResource, answers: Answers) -> Sight:
         declared,
         answers,
         arn=row["QueueArn"],
-        index=None,
+        index=TAG_INDEX,
         direct=call("sqs", "list_queue_tags", target=url, QueueUrl=url),
         # Untagged queues have no map of tags in the answer.
         decode=lambda rows: rows[0].get("Tags", {}) if rows else None,
@@ -153,9 +155,9 @@ OBSERVERS: tuple[Observer, ...] = (
             write_only=frozenset({"namePrefix"}),
             references=frozenset({"kmsMasterKeyId"}),
         ),
-        reads=lambda declared: (_attributes(declared.id, "All"),) if declared.id else (),
+        reads=lambda declared: (_attributes(declared.id, "All"), TAG_INDEX) if declared.id else (),
         see=_see,
-        permissions=(*PERMISSIONS, "sqs:GetQueueUrl", "sqs:ListQueueTags"),
+        permissions=(*PERMISSIONS, "sqs:GetQueueUrl", "sqs:ListQueueTags", "tag:GetResources"),
         locate=_locate_queue,
     ),
     Observer(
