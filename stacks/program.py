@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pulumi
 import pulumi_aws as aws
 
@@ -9,7 +11,7 @@ from components.events import ChangeEvents, ChangeEventsArgs
 from components.scope import Scope
 from components.tenant import Tenant, TenantArgs
 from stacks.config import from_engine
-from stacks.selection import outputs_of_others, selected
+from stacks.selection import last_outputs, selected, targeted
 from tenancy.errors import ConfigurationError
 
 
@@ -20,7 +22,9 @@ def run() -> None:
         tenants = selected(config)
     except ConfigurationError as error:
         raise pulumi.RunError(str(error)) from None
-    outputs = outputs_of_others(config, tenants)
+    kept = last_outputs()
+    others = {tenant.name for tenant in config.tenants} - {tenant.name for tenant in tenants}
+    outputs = {name: value for name, value in kept.get("tenants", {}).items() if name in others}
     # Local zones hold neither load balancers of this kind nor every instance type.
     in_region = aws.GetAvailabilityZonesFilterArgs(name="opt-in-status", values=["opt-in-not-required"])
     zones = aws.get_availability_zones_output(state="available", filters=[in_region]).names
@@ -46,11 +50,14 @@ def run() -> None:
         )
         outputs[tenant.name] = world.outputs
     pulumi.export("tenants", outputs)
-    if config.events:
-        # In targeted runs too: it is small, and the stack's outputs are replaced as a whole.
+    of_the_cell: dict[str, Any] = {}
+    if targeted():
+        of_the_cell = {name: kept[name] for name in ("events_queue_url", "events_queue_arn") if name in kept}
+    elif config.events:
         events = ChangeEvents("events", ChangeEventsArgs(cell=config.cell, owner=config.owner))
-        pulumi.export("events_queue_url", events.queue_url)
-        pulumi.export("events_queue_arn", events.queue_arn)
+        of_the_cell = {"events_queue_url": events.queue_url, "events_queue_arn": events.queue_arn}
+    for name, value in of_the_cell.items():
+        pulumi.export(name, value)
 
 
 def latest_image() -> pulumi.Output[str]:

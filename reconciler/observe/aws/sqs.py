@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.model import DeclaredResource, ResourceKind, Unreadable, Value
-from reconciler.observe.aws._common import call, doubly_missing, json_text, live_tags, tag_index, text
+from reconciler.observe.aws._common import call, json_text, live_tags, tag_index, text
 from reconciler.observe.reads import Answers, Failed, Missing, More, Observer, Read, Row, Rows, Sight
 
 LISTING = call("sqs", "list_queues", "QueueUrls[].{QueueUrl: @} || `[]`")
@@ -55,13 +55,23 @@ def _find(url: str, answers: Answers, *names: str) -> Row | Missing | Failed | M
     """The attributes of a queue. An answer without its ARN, which is always asked for, is not a whole one."""
     row = answers.one(_attributes(url, *names))
     if isinstance(row, Missing):
-        return doubly_missing(answers, LISTING, "QueueUrl", url, row)
+        return _unless_listed(row, "/".join(url.rsplit("/", 2)[1:]), answers)
     if not isinstance(row, Mapping):
         return row
     found = row.get("Attributes")
     if not isinstance(found, Mapping) or not found.get("QueueArn"):
         return Failed(f"sqs:GetQueueAttributes did not answer for {url}")
     return found
+
+
+def _unless_listed(gone: Missing, name: str, answers: Answers) -> Missing | Failed | More:
+    """What a direct read says is gone, if the complete listing lacks it too, under whatever host."""
+    listed = answers.get(LISTING)
+    if not isinstance(listed, Rows):
+        return listed
+    if any(row["QueueUrl"].endswith(f"/{name}") for row in listed.rows):
+        return Failed(f"sqs:ListQueues still lists what is said to be gone ({gone.how})")
+    return gone
 
 
 # --- queues ------------------------------------------------------------------------------------------------
@@ -127,14 +137,7 @@ def _locate_queue(declared: DeclaredResource, answers: Answers) -> str | Missing
     row = answers.one(call("sqs", "get_queue_url", absent=_GONE, target=name, QueueName=name))
     if isinstance(row, Mapping):
         return str(row["QueueUrl"]) if row.get("QueueUrl") else Failed(f"sqs:GetQueueUrl did not answer for {name}")
-    if not isinstance(row, Missing):
-        return row
-    listed = answers.get(LISTING)
-    if not isinstance(listed, Rows):
-        return listed
-    if any(one["QueueUrl"].rpartition("/")[2] == name for one in listed.rows):
-        return Failed(f"sqs:ListQueues still lists what is said to be gone ({row.how})")
-    return row
+    return _unless_listed(row, name, answers) if isinstance(row, Missing) else row
 
 
 def _locate_policy(declared: DeclaredResource, answers: Answers) -> str | Missing | Failed | More:
