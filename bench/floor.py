@@ -91,6 +91,7 @@ def main(tenants: int) -> None:
             ask("kms", "describe_key", KeyId=key["KeyId"])
             ask("kms", "get_key_rotation_status", KeyId=key["KeyId"])
             ask("kms", "get_key_policy", KeyId=key["KeyId"], PolicyName="default")
+            ask("kms", "list_grants", KeyId=key["KeyId"], Limit=100)
         rows = sum(len(listing.result()) for listing in listings)
         answers = sum(1 for one in each if one.result())
     print(json.dumps({"tenants": tenants, "rows": rows, "answers": answers}))

@@ -152,4 +152,5 @@ class Cloud:
             props["stateValue"] = "OK"
         if thing.type == KEY:
             props.setdefault("isEnabled", True)
+            props["grants"] = []
         return {"id": thing.id, "name": thing.urn.rsplit("::", 1)[-1], "props": props}

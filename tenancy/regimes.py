@@ -39,7 +39,8 @@ REGIMES: Mapping[Regime, Demands] = MappingProxyType(
         ),
         Regime.HIPAA: Demands(
             log_retention_days=2192,
-            source="45 CFR 164.316(b)(2)(i): 6 years, which have 2192 days at most.",
+            source="45 CFR 164.316(b)(2)(i): 6 years, at most 2192 days, for documentation. Logs have no figure; this"
+            " product keeps them as long.",
         ),
         Regime.GDPR: Demands(
             log_retention_days=90,
@@ -47,7 +48,8 @@ REGIMES: Mapping[Regime, Demands] = MappingProxyType(
         ),
         Regime.SOC2: Demands(
             log_retention_days=400,
-            source="AICPA trust services criterion CC7.2: no figure. An audit period of 12 months must still be there.",
+            source="AICPA trust services criterion CC7.2: no figure. 400 days is this product's choice: an audit"
+            " period of 12 months is still there at its end.",
         ),
     }
 )
@@ -56,7 +58,8 @@ REGIMES: Mapping[Regime, Demands] = MappingProxyType(
 def log_retention_days(regimes: Collection[Regime]) -> int:
     """The longest retention that any of the regimes demands.
 
-    A legal duty to keep outweighs the wish to keep short (GDPR Article 6(1)(c)), so the longest wins.
+    The longest wins: GDPR Article 5(1)(e) allows what a purpose needs, and evidence for another regime is a purpose.
+    Whether it has a legal basis (Article 6) is for the tenant's controller to say.
     Raises ValueError without a regime.
     """
     return max(REGIMES[regime].log_retention_days for regime in regimes)

@@ -63,6 +63,7 @@ def _all(
     chosen: Collection[Urn],
 ) -> Iterator[Finding]:
     yield from changed_declarations(declared)
+    concerned = {type_: [rule for rule in rules if rule.concerns(type_)] for type_ in declared.types}
     for urn, resource in declared.resources.items():
         if urn not in chosen:
             continue
@@ -74,5 +75,5 @@ def _all(
         if resource.tenant is not None:
             # A tenant without facts is under no regime; what holds for every tenant holds for it as well.
             tenant = declared.tenants.get(resource.tenant) or TenantFacts(resource.tenant, "", frozenset())
-            for rule in rules:
+            for rule in concerned[resource.type]:
                 yield from judge(rule, declared, resource, seen, tenant)

@@ -102,13 +102,13 @@ def health(
 def also_judged_by(declared: Declared, urns: Collection[Urn]) -> frozenset[Urn]:
     """What has to be observed together with these resources: servers are judged by their group's template, too."""
     groups = (r for u in urns if (r := declared.resources.get(u)) is not None)
-    return frozenset(t.urn for group in groups for t in _templates(group, declared))
+    return frozenset(t.urn for group in groups if (t := _template(group, declared)) is not None)
 
 
-def _templates(group: DeclaredResource, declared: Declared) -> Iterator[DeclaredResource]:
+def _template(group: DeclaredResource, declared: Declared) -> DeclaredResource | None:
     block = group.inputs.get("launchTemplate") if group.type == GROUP else None
     template_id = block.get("id") if isinstance(block, Mapping) else None
-    return (r for r in declared.of_type(TEMPLATE_TYPE) if r.id == template_id)
+    return declared.identified(TEMPLATE_TYPE, template_id) if isinstance(template_id, str) else None
 
 
 def _launches_as_declared(
@@ -122,7 +122,9 @@ def _launches_as_declared(
 
     While it is not, a server that differs from it may be the one that is right: replacing it would spread the drift.
     """
-    pairs = [(group, seen), *((t, observed.resources.get(t.urn)) for t in _templates(group, declared))]
+    pairs: list[tuple[DeclaredResource, ObservedResource | None]] = [(group, seen)]
+    if (template := _template(group, declared)) is not None:
+        pairs.append((template, observed.resources.get(template.urn)))
     for resource, live in pairs:
         if live is None or live.presence is not Presence.PRESENT:
             return False

@@ -38,7 +38,8 @@ class Context:
 
     resource: DeclaredResource
     tenant: TenantFacts
-    cell: str
+    declared: Declared
+    """The whole cell, however little of it is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,9 @@ class Rule:
     companion: Mapping[str, str] = field(default_factory=dict)
     """Resource type → the type that must be declared for each of them, naming it by its input ``bucket``."""
 
+    def concerns(self, type_: str) -> bool:
+        return type_ in self.reads or type_ in self.companion
+
     def applies(self, regimes: Collection[str]) -> bool:
         return self.always or not self.controls.keys().isdisjoint(regimes)
 
@@ -104,7 +108,7 @@ def judge(
         return
     properties = {name: seen.properties[name] for name in rule.reads[resource.type]}
     try:
-        judgement = rule.check(properties, Context(resource, tenant, declared.cell))
+        judgement = rule.check(properties, Context(resource, tenant, declared))
     except Exception:
         log.exception("rule crashed", rule=rule.id, urn=resource.urn)
         message = "the rule crashed; the traceback is in the log"
@@ -146,7 +150,4 @@ def _unknown(names: Collection[str], seen: ObservedResource) -> str:
 
 
 def _has_companion(declared: Declared, resource: DeclaredResource, type_: str) -> bool:
-    return any(
-        resource.urn in other.dependencies or other.inputs.get("bucket") == resource.id
-        for other in declared.of_type(type_)
-    )
+    return not declared.named_by(type_).isdisjoint({resource.urn, resource.id} - {""})

@@ -1,23 +1,17 @@
-"""Writes docs/rules.md from the rules themselves: ``python -m reconciler.detect.rules_doc [--write]``."""
+"""Writes docs/rules.md and docs/controls.md from the rules: ``python -m reconciler.detect.rules_doc [--write]``."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from reconciler.detect import drift, health, orphans
+from reconciler.detect import controls, drift, health, orphans
+from reconciler.detect.controls import REGIMES
 from reconciler.detect.rule import Rule
 from reconciler.detect.rules import RULES
 
 PATH = Path(__file__).resolve().parents[2] / "docs" / "rules.md"
-
-REGIMES = {
-    "pci-dss": ("PCI DSS v4.0.1", "https://www.pcisecuritystandards.org/document_library/"),
-    "hipaa": ("HIPAA Security Rule, 45 CFR Part 164", "https://www.ecfr.gov/current/title-45/part-164"),
-    "gdpr": ("GDPR, Regulation (EU) 2016/679", "https://eur-lex.europa.eu/eli/reg/2016/679/oj"),
-    "soc2": ("AICPA Trust Services Criteria, 2017 (2022)", "https://www.aicpa-cima.com/topic/audit-assurance"),
-}
-"""Name and home of what the control numbers refer to."""
+CONTROLS_PATH = PATH.with_name("controls.md")
 
 
 def render() -> str:
@@ -37,9 +31,10 @@ def render() -> str:
         "",
         "## Compliance",
         "",
-        "A rule is asked for tenants under one of its regimes, or for every tenant where it says so.",
+        "A rule is asked for tenants under one of its regimes, or for every tenant where it says so. It gives evidence"
+        " of the controls it names; [what each asks for, and where that was checked](controls.md).",
         "",
-        *(f"- `{regime}`: [{name}]({url})" for regime, (name, url) in REGIMES.items()),
+        *(f"- `{regime}`: [{source.name}]({source.url})" for regime, source in REGIMES.items()),
         "",
         "| rule | severity | what it demands |",
         "|---|---|---|",
@@ -58,7 +53,7 @@ def _section(rule: Rule) -> list[str]:
         f"{rule.description} Severity: {rule.severity}. [Source]({rule.source})."
         + (" Asked for every tenant." if rule.always else ""),
         "",
-        *(f"- {REGIMES[regime][0]}: {', '.join(numbers)}" for regime, numbers in rule.controls.items()),
+        *(f"- {REGIMES[regime].name}: {', '.join(numbers)}" for regime, numbers in rule.controls.items()),
         *(f"- reads `{type_}`: {', '.join(f'`{p}`' for p in names)}" for type_, names in rule.reads.items()),
         *(f"- every `{type_}` must have a `{needed}`" for type_, needed in rule.companion.items()),
         "",
@@ -68,6 +63,7 @@ def _section(rule: Rule) -> list[str]:
 def main(arguments: list[str]) -> None:
     if arguments == ["--write"]:
         PATH.write_text(render(), encoding="utf-8")
+        CONTROLS_PATH.write_text(controls.render(), encoding="utf-8")
     else:
         sys.stdout.write(render())
 

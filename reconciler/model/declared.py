@@ -61,6 +61,20 @@ class Declared:
     _by_type: dict[str, tuple[DeclaredResource, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _by_id: dict[tuple[str, str], DeclaredResource] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _named: dict[str, frozenset[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def types(self) -> frozenset[str]:
+        return frozenset(r.type for r in self.resources.values())
+
+    def named_by(self, type_: str) -> frozenset[str]:
+        """What the resources of a type belong to: the URNs they depend on, and the buckets they name."""
+        if type_ not in self._named:
+            some = self.of_type(type_)
+            buckets = {bucket for r in some if isinstance(bucket := r.inputs.get("bucket"), str)}
+            self._named[type_] = frozenset(buckets.union(*(r.dependencies for r in some)))
+        return self._named[type_]
 
     def of_type(self, type_: str) -> tuple[DeclaredResource, ...]:
         """All resources of a type; sorted out once, since going through all for each of many is quadratic."""
@@ -70,6 +84,12 @@ class Declared:
                 found.setdefault(resource.type, []).append(resource)
             self._by_type.update((name, tuple(some)) for name, some in found.items())
         return self._by_type.get(type_, ())
+
+    def identified(self, type_: str, id_: str) -> DeclaredResource | None:
+        """The resource of a type with that physical id."""
+        if not self._by_id:
+            self._by_id.update(((r.type, r.id), r) for r in self.resources.values() if r.id)
+        return self._by_id.get((type_, id_))
 
     def of(self, tenant: str) -> tuple[DeclaredResource, ...]:
         return tuple(r for r in self.resources.values() if r.tenant == tenant)

@@ -48,7 +48,7 @@ class Clients:
         *,
         profile: str | None = None,
         session: botocore.session.Session | None = None,
-        connections: int = 64,
+        connections: int = 128,
     ) -> None:
         self.region = region
         self.account = account

@@ -20,7 +20,7 @@ from reconciler.observe.reads import Answer, Failed, Missing, Read, Rows
 from reconciler.observe.refusals import code_of, status_of
 
 DEADLINE_SECONDS = 120.0
-CONCURRENCY = 64
+CONCURRENCY = 128
 
 _BUGS = (ParamValidationError, DataNotFoundError, NoRegionError)
 """botocore's words for a read that was written down wrongly: these are raised, since no AWS can answer them."""

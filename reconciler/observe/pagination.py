@@ -32,6 +32,7 @@ PAGE_SIZES = {
     "iam:ListInstanceProfiles": 1000,
     "iam:ListRoles": 1000,
     "kms:ListAliases": 100,
+    "kms:ListGrants": 100,
     "kms:ListKeys": 1000,
     "iam:GetAccountAuthorizationDetails": 1000,
     "logs:DescribeLogGroups": 50,

@@ -34,6 +34,7 @@ from reconciler.plan.policy import Policy
 from reconciler.plan.redeployment import IMMUTABLE, as_a_unit
 from reconciler.plan.servers import repairs_of
 from reconciler.plan.strategy import (
+    ADDED,
     BROKEN,
     ESCALATE,
     MISSING,
@@ -143,15 +144,18 @@ def _repairs(
     kinds: Mapping[str, ResourceKind],
     users: Downstream,
 ) -> tuple[list[Repair], list[Deferral]]:
-    by_resource: dict[Urn, list[Finding]] = defaultdict(list)
+    by_resource: dict[tuple[Urn, bool], list[Finding]] = defaultdict(list)
     by_fleet: dict[Urn, list[Finding]] = defaultdict(list)
     for finding in findings:
-        of_servers = finding.kind is Kind.HEALTH and finding.rule != BROKEN
-        (by_fleet if of_servers else by_resource)[finding.urn].append(finding)
+        if finding.kind is Kind.HEALTH and finding.rule != BROKEN:
+            by_fleet[finding.urn].append(finding)
+        else:
+            # What a repair cannot heal would make it count as failed, and after a few times end it.
+            by_resource[finding.urn, finding.rule in ADDED].append(finding)
 
     repairs: list[Repair] = []
     deferrals: list[Deferral] = []
-    for urn, group in by_resource.items():
+    for (urn, _), group in by_resource.items():
         resource = scan.declared.resources[urn]
         kind = kinds.get(resource.type, ResourceKind(resource.type, stateful=True))
         facts = scan.declared.tenants.get(resource.tenant or "")

@@ -31,6 +31,8 @@ BROKEN = "health.resource-failed"
 OUTDATED = "health.outdated-template"
 COMPROMISED = "health.compromised"
 QUARANTINE_OVER = "health.quarantine-over"
+ADDED = frozenset({"kms-grants"})
+"""Rules about what somebody added to a resource and no declaration speaks of: no repair of the resource heals that."""
 
 
 class Cause(StrEnum):
@@ -46,6 +48,8 @@ class Cause(StrEnum):
     """AWS itself says that it failed for good."""
     PROGRAM = "program"
     """A rule fails although nothing drifted."""
+    ADDED = "added"
+    """Somebody added to it what nobody declares."""
     SERVER = "server"
     OUTDATED = "outdated"
     """Several servers of a fleet run an outdated template, and nothing else is wrong with it."""
@@ -73,6 +77,7 @@ REPLACING = frozenset({RECREATE, REDEPLOY, ROLLOUT, REFRESH_IMAGE, QUARANTINE, D
 _WORDS: Mapping[Cause, str] = {
     Cause.LOST: "it exists, so the engine would create a second one: import it into the stack",
     Cause.PROGRAM: "the declaration itself says so, so the program has to change",
+    Cause.ADDED: "nobody declared it and no repair takes it away: that is for a person to decide",
 }
 _HOLDS_STATE = "it holds state, so it is not created anew without a person's decision"
 
@@ -177,6 +182,8 @@ def cause_of(findings: tuple[Finding, ...], immutable: frozenset[str] = frozense
         return Cause.IMMUTABLE, Kind.DRIFT
     if drifted:
         return Cause.DRIFTED, Kind.DRIFT
+    if all(f.rule in ADDED for f in findings):
+        return Cause.ADDED, findings[0].kind
     return Cause.PROGRAM, findings[0].kind
 
 

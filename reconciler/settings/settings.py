@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     lease_seconds: Seconds = Field(default=60, ge=5, le=3600)
     interval_seconds: Seconds = Field(default=300, ge=1, le=86_400)
     """From the start of one pass of the service to the start of the next."""
-    concurrency: Count = Field(default=64, ge=1, le=256)
+    concurrency: Count = Field(default=128, ge=1, le=256)
     """AWS reads at the same time."""
     fresh_seconds: Seconds = Field(default=60, ge=0, le=3600)
     """A resource created less than this ago is not called missing: AWS may not show it everywhere yet."""

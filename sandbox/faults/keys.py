@@ -18,6 +18,15 @@ def schedule_key_deletion(victim: Victim) -> str:
     return key
 
 
+STRANGER = "arn:aws:iam::444455556666:role/backup"
+
+
+def grant_key(victim: Victim) -> str:
+    key = victim.key()
+    victim.kms.create_grant(KeyId=key, GranteePrincipal=STRANGER, Operations=["Decrypt"])
+    return key
+
+
 def delete_alias(victim: Victim) -> str:
     key = victim.key()
     for alias in victim.kms.list_aliases(KeyId=key)["Aliases"]:
@@ -42,6 +51,14 @@ FAULTS = (
         "keys",
         ("aws:kms/key:Key",),
         schedule_key_deletion,
+    ),
+    Fault(
+        "grant-key",
+        "another account may decrypt with the key, and its policy does not say so",
+        Actor.INTRUDER,
+        "keys",
+        ("aws:kms/key:Key",),
+        grant_key,
     ),
     Fault(
         "delete-alias",

@@ -94,6 +94,32 @@ def test_a_key_whose_deletion_cannot_be_cancelled(cell: Cell) -> None:
     assert_clean(cell.scan())
 
 
+def test_a_key_granted_to_a_stranger(cell: Cell) -> None:
+    """T04: a grant of a tenant's key to another account shows on that key alone, is handed to a person, and no repair
+    revokes it; a drift of the key besides is healed all the same. Once a person revokes it all is well (I08)."""
+    key = cell.strike("grant-key", GOLD)
+    cell.control.reset()
+    done = cell.repair()
+    assert [(f.rule, f.tenant, f.resource_id) for f in done.scan.failing] == [("kms-grants", GOLD, key)]
+    (outcome,) = done.outcomes
+    assert (outcome.strategy, outcome.status) == ("escalate", Status.ESCALATED)
+    assert cell.control.calls().writes == {}
+
+    cell.strike("disable-key-rotation", GOLD)
+    cell.control.reset()
+    assert {o.strategy: o.status for o in cell.repair().outcomes} == {
+        "restore": Status.HEALED,
+        "escalate": Status.ESCALATED,
+    }
+    assert set(cell.control.calls().writes) == {"kms:EnableKey", "kms:EnableKeyRotation"}
+    assert {f.rule for f in cell.scan().failing} == {"kms-grants"}
+
+    kms = cell.client("kms")
+    (grant,) = kms.list_grants(KeyId=key)["Grants"]
+    kms.revoke_grant(KeyId=key, GrantId=grant["GrantId"])
+    assert_clean(cell.scan())
+
+
 def test_an_engine_that_believes_the_data_is_gone(cell: Cell) -> None:
     """A key, a bucket and a log group have drifted, and the engine alone gets stale answers by which they do not
     exist: its plan would create others, so all three are refused before anything is written; with true answers they are

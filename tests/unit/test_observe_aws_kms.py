@@ -75,6 +75,7 @@ KEY_WORLD = World(
         f"describe_key {ID}": rows(metadata()),
         "get_key_rotation_status": rows({"KeyRotationEnabled": True, "RotationPeriodInDays": 365}),
         "get_key_policy": rows({"Policy": DOCUMENT}),
+        "list_grants": rows(),
         "get_resources": marks((ARN, TAGS)),
     }
 )
@@ -117,12 +118,56 @@ def test_a_key_that_is_being_deleted_is_present() -> None:
     [
         ("get_key_rotation_status", {"enableKeyRotation", "rotationPeriodInDays"}),
         ("get_key_policy", {"policy"}),
+        ("list_grants", {"grants"}),
     ],
 )
 @pytest.mark.parametrize("failure", [DENIED, THROTTLED])
 def test_one_denied_read_hides_one_property(operation: str, unknown: set[str], failure: Answer) -> None:
     """I06 F01 F10: each failed side read makes its own properties unknown and no other."""
     assert unreadable(KEY_WORLD.told({operation: failure}).properties(KEY, KEY_DECLARED)) == unknown
+
+
+def test_grants_are_told_and_are_no_drift() -> None:
+    """T04: who may use the key beside its policy is told in the order of the grants' ids, an AWS service by the field
+    that AWS has for it; the program declares no grants, so none is drift."""
+    granted = KEY_WORLD.but(
+        list_grants=rows(
+            {
+                "KeyId": ARN,
+                "GrantId": "b2",
+                "GranteeServicePrincipal": "rds.amazonaws.com",
+                "RetiringServicePrincipal": "rds.amazonaws.com",
+                "Operations": ["Decrypt", "CreateGrant"],
+                "Constraints": {"SourceArn": f"arn:aws:rds:{REGION}:{ACCOUNT}:db:orders"},
+            },
+            {
+                "KeyId": ARN,
+                "GrantId": "a1",
+                "GranteePrincipal": "arn:aws:iam::444455556666:role/backup",
+                "RetiringPrincipal": f"arn:aws:iam::{ACCOUNT}:root",
+                "IssuingAccount": f"arn:aws:iam::{ACCOUNT}:root",
+                "Operations": ["Decrypt"],
+                "Constraints": {"EncryptionContextSubset": {"aws:ebs:id": "vol-1"}},
+            },
+        )
+    )
+    assert granted.properties(KEY, KEY_DECLARED)["grants"] == [
+        {
+            "grantId": "a1",
+            "granteePrincipal": "arn:aws:iam::444455556666:role/backup",
+            "retiringPrincipal": f"arn:aws:iam::{ACCOUNT}:root",
+            "operations": ["Decrypt"],
+            "sourceArn": None,
+        },
+        {
+            "grantId": "b2",
+            "granteePrincipal": "rds.amazonaws.com",
+            "retiringPrincipal": "rds.amazonaws.com",
+            "operations": ["Decrypt", "CreateGrant"],
+            "sourceArn": f"arn:aws:rds:{REGION}:{ACCOUNT}:db:orders",
+        },
+    ]
+    assert granted.drift(KEY, KEY_DECLARED) == []
 
 
 def test_rotation_switched_off_is_drift() -> None:
@@ -251,6 +296,6 @@ def test_locating_an_alias() -> None:
     ("observer", "declared", "world"), [(KEY, KEY_DECLARED, KEY_WORLD), (ALIAS, ALIAS_DECLARED, ALIAS_WORLD)]
 )
 def test_property_names_are_the_sdks(observer: Observer, declared: DeclaredResource, world: World) -> None:
-    """Every property but the key's state is one the Pulumi SDK has for the type."""
-    answered = set(world.properties(observer, declared)) - {"keyState"}
+    """Every property but the key's state and grants is one the Pulumi SDK has for the type."""
+    answered = set(world.properties(observer, declared)) - {"keyState", "grants"}
     assert answered | named_in(observer) <= sdk_properties(observer.kind.token)

@@ -17,6 +17,7 @@ import botocore.session
 import pytest
 
 from reconciler.detect.diff import differences
+from reconciler.detect.rule import items, mapping
 from reconciler.model import DeclaredResource, ObservedResource, Presence, Value
 from reconciler.observe.aws import cloudwatch, elbv2, eventbridge, iam, kms, logs, s3, sqs
 from reconciler.observe.clients import Clients
@@ -404,6 +405,8 @@ def test_what_somebody_changed_is_drift(cloud: Cloud) -> None:
     balancing.modify_listener(ListenerArn=id_of["aws:lb/listener:Listener"], DefaultActions=[answer])
     store.delete_bucket_tagging(Bucket=bucket)
     store.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    stranger = "arn:aws:iam::444455556666:role/backup"
+    cloud.client("kms").create_grant(KeyId=id_of["aws:kms/key:Key"], GranteePrincipal=stranger, Operations=["Decrypt"])
     cloud.client("kms").schedule_key_deletion(KeyId=id_of["aws:kms/key:Key"], PendingWindowInDays=7)
     cloud.client("iam").tag_role(RoleName=role, Tags=[{"Key": "stackmend:tenant", "Value": "other"}])
     cloud.client("iam").remove_role_from_instance_profile(InstanceProfileName=role, RoleName=role)
@@ -440,6 +443,8 @@ def test_what_somebody_changed_is_drift(cloud: Cloud) -> None:
     key = cloud.see("aws:kms/key:Key")
     assert isinstance(key, Mapping)
     assert key["keyState"] == "PendingDeletion"
+    (grant,) = items(key["grants"])
+    assert {"granteePrincipal": stranger, "operations": ["Decrypt"]}.items() <= mapping(grant).items()
     alarm = cloud.see("aws:cloudwatch/metricAlarm:MetricAlarm")
     assert isinstance(alarm, Mapping)
     assert alarm["stateValue"] == "ALARM"

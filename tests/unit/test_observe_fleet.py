@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.model import Fleet, Member, Presence, Unreadable
-from reconciler.observe.aws.fleet import _ordered
+from reconciler.observe.aws.fleet_versions import ordered
 from reconciler.observe.observe import observe
 from reconciler.observe.reads import Answer, Missing
 from tests.unit.observe_worlds import Table, declared, failed, resource, rows
@@ -242,8 +242,8 @@ def test_the_order_of_tags_in_a_template_is_no_content() -> None:
     tags = [{"Key": "a", "Value": "1"}, {"Value": "2", "Key": "b"}]
     listed = [{"ResourceType": "instance", "Tags": tags}, {"ResourceType": "volume", "Tags": tags}]
     turned = [{"ResourceType": s["ResourceType"], "Tags": tags[::-1]} for s in reversed(listed)]
-    assert _ordered({"TagSpecifications": listed}) == _ordered({"TagSpecifications": turned})
-    assert _ordered({"TagSpecifications": listed}) != _ordered({"TagSpecifications": listed[:1]})
+    assert ordered({"TagSpecifications": listed}) == ordered({"TagSpecifications": turned})
+    assert ordered({"TagSpecifications": listed}) != ordered({"TagSpecifications": listed[:1]})
 
 
 def test_versions_that_agree_in_number_are_not_read() -> None:

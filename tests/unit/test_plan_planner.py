@@ -68,6 +68,26 @@ def test_a_rule_that_fails_without_drift_is_for_a_person() -> None:
     assert "program" in repair.reason
 
 
+def test_a_grant_to_a_stranger_is_for_a_person() -> None:
+    """T04: a key whose policy is as declared, but which a stranger may use, is escalated and not touched."""
+    key = resource("key", type_="aws:kms/key:Key")
+    (repair,) = planned(scan(cell(key), finding(key, "kms-grants", Kind.COMPLIANCE))).repairs
+    assert (repair.strategy, repair.urns) == ("escalate", (key.urn,))
+    assert "a person" in repair.reason
+
+
+def test_a_grant_to_a_stranger_does_not_end_the_repair_of_its_key() -> None:
+    """T04: drift of the same key is restored apart from the grant, which would make each restoring count as failed."""
+    key = resource("key", type_="aws:kms/key:Key")
+    drifted, granted = finding(key), finding(key, "kms-grants", Kind.COMPLIANCE)
+    rotation = finding(key, "kms-rotation", Kind.COMPLIANCE)
+    repairs = planned(scan(cell(key), drifted, granted, rotation)).repairs
+    assert {r.strategy: set(r.finding_ids) for r in repairs} == {
+        "restore": {drifted.id, rotation.id},
+        "escalate": {granted.id},
+    }
+
+
 def test_what_the_state_lost_is_for_a_person() -> None:
     """A resource that exists but is no longer in the state would be created a second time; it has to be imported."""
     lost = resource("lost")

@@ -87,6 +87,13 @@ def test_no_row_makes_state_replaceable(strategy: str, type_: str, rule: str, pr
     assert found not in REPLACING or not (protected or KINDS[type_].stateful)
 
 
+def test_no_strategy_may_end_a_grant() -> None:
+    """T04: whether a grant of a key stays is for a person: no strategy has the right to make, revoke or retire one."""
+    rights = {right for strategy in STRATEGIES.values() for right in strategy.permissions}
+    assert "kms:EnableKey" in rights
+    assert not [right for right in rights if right.endswith("Grant")]
+
+
 def test_the_rights_of_every_strategy_are_documented() -> None:
     """The page of strategies names each of the table, and the IAM actions of each that makes calls of its own."""
     page = (Path(__file__).resolve().parents[2] / "docs" / "strategies.md").read_text("utf-8")

@@ -35,10 +35,11 @@ def ask(
     inputs: dict[str, Any] | None = None,
     others: tuple[DeclaredResource, ...] = (),
     regimes: frozenset[str] = ALL,
+    account: str = "1",
 ) -> list[Finding]:
     tenant = TenantFacts("acme", "gold", regimes)
     resource = DeclaredResource(Urn("urn:x"), type_, "acme-x", "x-1", inputs or {}, tenant="acme")
-    declared = Declared("dev", "p", "1", "eu", {r.urn: r for r in (resource, *others)}, {"acme": tenant})
+    declared = Declared("dev", "p", account, "eu", {r.urn: r for r in (resource, *others)}, {"acme": tenant})
     seen = ObservedResource(resource.urn, Presence.PRESENT, properties)
     return list(judge(rule, declared, resource, seen, tenant))
 
@@ -183,6 +184,73 @@ def test_a_bucket_without_its_protection_declared_fails() -> None:
     assert ask(rule, bucket, {}, others=(versioning,)) == []
     (finding,) = ask(rule, bucket, {}, others=(foreign,))
     assert (finding.verdict, finding.message) == (FAIL, "no BucketVersioning is declared for it")
+
+
+OWN = "1" * 12
+OTHER = "4" * 12
+
+
+@pytest.mark.parametrize(
+    ("grant", "expected"),
+    [
+        ({"granteePrincipal": f"arn:aws:iam::{OTHER}:role/backup"}, FAIL),
+        ({"granteePrincipal": f"arn:aws:iam::{OTHER}:user/alice"}, FAIL),
+        ({"granteePrincipal": f"arn:aws:iam::{OTHER}:root"}, FAIL),
+        ({"granteePrincipal": f"arn:aws:sts::{OTHER}:assumed-role/backup/session"}, FAIL),
+        ({"granteePrincipal": f"arn:aws-cn:iam::{OTHER}:role/backup"}, FAIL),
+        ({"granteePrincipal": f"arn:aws:iam::{OTHER}:role/aws-service-role/autoscaling.amazonaws.com/X"}, FAIL),
+        ({"granteePrincipal": "rds.amazonaws.com", "sourceArn": f"arn:aws:rds:eu-west-1:{OTHER}:db:orders"}, FAIL),
+        ({"granteePrincipal": f"arn:aws:iam::{OWN}:role/beta-server-1a2b3c4"}, FAIL),
+        ({"granteePrincipal": f"arn:aws:iam::{OWN}:role/path/to/beta-server-1a2b3c4"}, FAIL),
+        ({"granteePrincipal": f"arn:aws:sts::{OWN}:assumed-role/beta-server-1a2b3c4/i-5d476fab"}, FAIL),
+        ({"granteePrincipal": f"arn:aws:iam::{OWN}:role/acme-server-1a2b3c4"}, PASS),
+        ({"granteePrincipal": f"arn:aws:iam::{OWN}:role/backup"}, PASS),
+        ({"granteePrincipal": f"arn:aws:iam::{OWN}:role/shared"}, PASS),
+        ({"granteePrincipal": f"arn:aws:iam::{OWN}:root"}, PASS),
+        ({"granteePrincipal": f"arn:aws:iam::{OWN}:user/beta-server-1a2b3c4"}, PASS),
+        ({"granteePrincipal": f"arn:aws:sts::{OWN}:assumed-role/backup/beta-server-1a2b3c4"}, PASS),
+        ({"granteePrincipal": f"arn:aws:iam::{OWN}:role/aws-service-role/autoscaling.amazonaws.com/X"}, PASS),
+        (
+            {
+                "granteePrincipal": f"arn:aws:sts::{OWN}:assumed-role/aws:ec2-infrastructure/i-5d476fab",
+                "retiringPrincipal": f"arn:aws:iam::{OTHER}:root",
+            },
+            PASS,
+        ),
+        ({"granteePrincipal": "rds.amazonaws.com", "sourceArn": f"arn:aws:rds:eu-west-1:{OWN}:db:orders"}, PASS),
+        ({"granteePrincipal": "s3.amazonaws.com", "sourceArn": "arn:aws:s3:::acme-data-1a2b3c4"}, PASS),
+        ({"granteePrincipal": "logs.eu-west-1.amazonaws.com"}, PASS),
+        ({"granteePrincipal": "AWS Internal"}, PASS),
+        ({"granteePrincipal": f"{OTHER}:aws:ec2-infrastructure:i-81e2f56c"}, PASS),
+        ({"granteePrincipal": "AROAEXAMPLE"}, PASS),
+        ({"granteePrincipal": None}, PASS),
+    ],
+)
+def test_strangers_with_a_grant_of_a_key(grant: dict[str, Any], expected: Verdict) -> None:
+    """T04: other accounts, a service at work for one, and other tenants' roles have no business with a key; AWS's
+    services in the key's own account have, and who cannot be told is no stranger."""
+    roles = {"acme-server-1a2b3c4": "acme", "beta-server-1a2b3c4": "beta", "shared": None}
+    declared = tuple(
+        DeclaredResource(Urn(f"urn:{name}"), "aws:iam/role:Role", name, name, {}, tenant=tenant)
+        for name, tenant in roles.items()
+    )
+    rule = BY_ID["kms-grants"]
+    fine = {"granteePrincipal": f"arn:aws:iam::{OWN}:role/backup", "operations": ["Decrypt"]}
+    given = [fine, {"operations": ["Decrypt", "CreateGrant"], **grant}]
+    (finding,) = ask(rule, rule.passing.type, {"grants": given}, others=declared, regimes=frozenset(), account=OWN)
+    assert finding.verdict is expected
+    if expected is FAIL:
+        assert "may Decrypt, CreateGrant" in finding.message
+        assert finding.observed == [given[1]]
+
+
+def test_very_many_grants_are_told_in_a_few_words() -> None:
+    """T04: whoever makes thousands of grants fills neither the message nor the record."""
+    rule = BY_ID["kms-grants"]
+    grants = [{"granteePrincipal": f"arn:aws:iam::{OTHER}:role/r{n}", "operations": ["Decrypt"]} for n in range(3000)]
+    (finding,) = ask(rule, rule.passing.type, {"grants": grants}, account=OWN)
+    assert finding.message.endswith("; and 2995 more")
+    assert finding.observed == grants[:5]
 
 
 def test_asymmetric_keys_need_no_rotation() -> None:

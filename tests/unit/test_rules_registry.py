@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.detect import controls, rules_doc
 from reconciler.detect import rules as package
-from reconciler.detect import rules_doc
 from reconciler.detect.rule import Example, Properties, Rule, judge
 from reconciler.detect.rules import RULES
 from reconciler.model import (
@@ -24,9 +24,12 @@ from reconciler.model import (
     Urn,
     Verdict,
 )
+from reconciler.plan.strategy import ADDED
 from tenancy.regimes import Regime
 
 URN = Urn("urn:pulumi:dev::p::x::acme")
+LIVE_ONLY = {"aws:kms/key:Key": {"grants"}}
+"""Properties that nothing declares; the tests of their observers show that they are answered."""
 every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda r: r.id)
 
 
@@ -92,16 +95,35 @@ def test_nothing_set_at_all_is_judged_without_a_crash(rule: Rule, caplog: pytest
 
 @every_rule
 def test_the_properties_exist_in_the_sdk(rule: Rule) -> None:
-    """A rule that reads a property Pulumi's AWS SDK does not have would be UNKNOWN for ever."""
+    """A rule that reads a property Pulumi's AWS SDK does not have would be UNKNOWN for ever, but for those that an
+    observer adds."""
     for type_, names in rule.reads.items():
-        assert set(names) <= sdk_properties(type_), type_
+        assert set(names) <= sdk_properties(type_) | LIVE_ONLY.get(type_, set()), type_
     for needed in (*rule.companion, *rule.companion.values()):
         assert sdk_properties(needed)
 
 
+def test_what_nothing_declares_is_healed_by_no_repair() -> None:
+    """A rule about such a property is one that the planner hands to a person, apart from any drift of the resource."""
+    live_only = [r.id for r in RULES if any(LIVE_ONLY.get(t, set()) & set(names) for t, names in r.reads.items())]
+    assert set(live_only) == ADDED
+
+
 def test_the_documentation_is_current() -> None:
-    """docs/rules.md is what the rules say now; ``python -m reconciler.detect.rules_doc --write`` mends it."""
+    """The pages are what the rules say now; ``python -m reconciler.detect.rules_doc --write`` mends them."""
     assert rules_doc.PATH.read_text(encoding="utf-8") == rules_doc.render()
+    assert rules_doc.CONTROLS_PATH.read_text(encoding="utf-8") == controls.render()
+
+
+def test_every_control_that_a_rule_names_was_checked() -> None:
+    """What was checked, and what docs/controls.md lists, are exactly the controls that the rules name."""
+    named = {(rule.id, regime, c) for rule in RULES for regime, numbers in rule.controls.items() for c in numbers}
+    regimes = {control: regime for regime, asked in controls.ASKS.items() for control in asked}
+    assert {(rule, regimes[c], c) for rule, checked in controls.CHECKED.items() for c in checked} == named
+    assert {c for _, _, c in named} == regimes.keys()
+    rows = re.findall(r"^\| \[([^]]+)\]\(.*\| (.*) \|$", controls.render(), re.MULTILINE)
+    listed = [(c, rule) for c, evidence in rows for rule in re.findall(r"\[`([^`]+)`\]", evidence)]
+    assert sorted(listed) == sorted((c, rule) for rule, _, c in named)
 
 
 @cache

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from reconciler.errors import StackmendError
 from sandbox.faults.fault import Actor
+from sandbox.faults.keys import STRANGER
 from sandbox.faults.registry import FAULTS, named
 from sandbox.faults.victim import Victim, VictimNotFound
 from sandbox.lifecycle import Sandbox
@@ -199,6 +200,11 @@ EFFECTS: dict[str, tuple[Callable[[World], Any], Any, Any]] = {
         lambda w: w.victim.kms.describe_key(KeyId=w.key)["KeyMetadata"]["KeyState"],
         "Enabled",
         "PendingDeletion",
+    ),
+    "grant-key": (
+        lambda w: [grant["GranteePrincipal"] for grant in w.victim.kms.list_grants(KeyId=w.key)["Grants"]],
+        [],
+        [STRANGER],
     ),
     "delete-alias": (lambda w: len(w.victim.kms.list_aliases(KeyId=w.key)["Aliases"]), 1, 0),
     "widen-role-policy": (

@@ -23,7 +23,7 @@ RULE = Rule(
     source="https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html",
     controls={
         "pci-dss": ("12.10.5",),
-        "hipaa": ("164.308(a)(1)(ii)(D)",),
+        "hipaa": ("164.308(a)(6)(i)",),
         "gdpr": ("Art. 32(1)(b)",),
         "soc2": ("CC7.2",),
     },

@@ -23,12 +23,8 @@ RULE = Rule(
     description="Launch templates describe the servers' volumes, and every one of them is encrypted.",
     severity=Severity.HIGH,
     source="https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption.html",
-    controls={
-        "pci-dss": ("3.5.1",),
-        "hipaa": ("164.312(a)(2)(iv)",),
-        "gdpr": ("Art. 32(1)(a)",),
-        "soc2": ("CC6.1",),
-    },
+    # Not PCI DSS: 3.5.1.2 does not count the encryption of a whole disk as protection of card numbers.
+    controls={"hipaa": ("164.312(a)(2)(iv)",), "gdpr": ("Art. 32(1)(a)",), "soc2": ("CC6.1",)},
     reads={_TYPE: ("blockDeviceMappings",)},
     check=check,
     passing=Example(_TYPE, {"blockDeviceMappings": [{"deviceName": "/dev/xvda", "ebs": {"encrypted": "true"}}]}),

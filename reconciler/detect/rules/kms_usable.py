@@ -19,10 +19,9 @@ RULE = Rule(
     severity=Severity.CRITICAL,
     source="https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html",
     controls={
-        "pci-dss": ("3.6.1",),
-        "hipaa": ("164.308(a)(7)(i)",),
+        "hipaa": ("164.312(a)(2)(iv)", "164.312(c)(1)"),
         "gdpr": ("Art. 32(1)(b)",),
-        "soc2": ("A1.2",),
+        "soc2": ("CC6.1",),
     },
     always=True,
     reads={_TYPE: ("isEnabled",)},

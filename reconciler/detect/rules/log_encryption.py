@@ -15,11 +15,11 @@ def check(seen: Properties, _: Context) -> Judgement:
 RULE = Rule(
     id="log-encryption",
     title="Logs are encrypted with a customer managed key",
-    description="A log group names a KMS key, so that reading logs needs the use of the tenant's key.",
+    description="A log group names a KMS key, so that its events can be read only while that key is usable.",
     severity=Severity.MEDIUM,
     source="https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html",
     controls={
-        "pci-dss": ("10.3.1",),
+        "pci-dss": ("3.5.1",),
         "hipaa": ("164.312(a)(2)(iv)",),
         "gdpr": ("Art. 32(1)(a)",),
         "soc2": ("CC6.1",),

@@ -7,7 +7,7 @@ from reconciler.model import Severity
 from tenancy.regimes import Regime, log_retention_days
 
 _TYPE = "aws:cloudwatch/logGroup:LogGroup"
-_CONTROLS = {"pci-dss": ("10.5.1",), "hipaa": ("164.316(b)(2)(i)",), "soc2": ("CC7.2",)}
+_CONTROLS = {"pci-dss": ("10.5.1",), "hipaa": ("164.312(b)", "164.316(b)(2)(i)"), "soc2": ("CC7.2",)}
 
 
 def check(seen: Properties, context: Context) -> Judgement:

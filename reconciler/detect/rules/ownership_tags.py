@@ -19,7 +19,7 @@ _TYPES = (
 
 def check(seen: Properties, context: Context) -> Judgement:
     found = _as_mapping(seen["tags"])
-    wanted = {tags.CELL: context.cell, tags.TENANT: context.tenant.name, tags.TIER: context.tenant.tier}
+    wanted = {tags.CELL: context.declared.cell, tags.TENANT: context.tenant.name, tags.TIER: context.tenant.tier}
     wrong = [key for key, value in wanted.items() if found.get(key) != value]
     wrong += [tags.REGIME] if set(str(found.get(tags.REGIME) or "").split()) != context.tenant.regimes else []
     wrong += [] if found.get(tags.OWNER) else [tags.OWNER]

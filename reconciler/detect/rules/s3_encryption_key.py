@@ -26,7 +26,7 @@ RULE = Rule(
     severity=Severity.HIGH,
     source="https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html",
     controls={
-        "pci-dss": ("3.5.1", "3.6.1"),
+        "pci-dss": ("3.5.1",),
         "hipaa": ("164.312(a)(2)(iv)",),
         "gdpr": ("Art. 32(1)(a)",),
         "soc2": ("CC6.1",),

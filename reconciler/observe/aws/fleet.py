@@ -6,10 +6,8 @@ registered, registered but no longer in the group, in the group but gone from EC
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, TypeAlias
 
 from reconciler.model import DeclaredResource, Fleet, Member, Quarantined, Unreadable
@@ -17,7 +15,7 @@ from reconciler.observe.aws._common import call, together
 from reconciler.observe.aws.autoscaling import GROUPS
 from reconciler.observe.aws.autoscaling import group as group_of
 from reconciler.observe.aws.ec2 import INSTANCES, TEMPLATES
-from reconciler.observe.aws.ec2_launch import version
+from reconciler.observe.aws.fleet_versions import current_versions, outdated
 from reconciler.observe.reads import Answers, Failed, Missing, More, Read, Row, Rows
 from reconciler.observe.tags import plain
 from tenancy.tags import COMPROMISED, KEEP_UNTIL, QUARANTINED_FROM
@@ -53,7 +51,7 @@ def see(declared: DeclaredResource, answers: Answers) -> Fleet | Missing | Faile
     if (more := together(*health.values())).reads:
         return more
     targets = {arn: _targets(answer) for arn, answer in health.items()}
-    current = _current_versions(group, answers)
+    current = current_versions(group, answers)
     if isinstance(current, More):
         return current
 
@@ -64,10 +62,10 @@ def see(declared: DeclaredResource, answers: Answers) -> Fleet | Missing | Faile
         return every
     for inside in every:
         instance = INSTANCES.row(inside["InstanceId"], answers)
-        outdated = _outdated(inside, instance, current, answers)
+        is_outdated = outdated(inside, instance, current, answers)
         found = _target(inside, targets, answers)
-        if isinstance(instance, More) or isinstance(outdated, More) or isinstance(found, More):
-            asked += [one for one in (instance, outdated, found) if isinstance(one, More)]
+        if isinstance(instance, More) or isinstance(is_outdated, More) or isinstance(found, More):
+            asked += [one for one in (instance, is_outdated, found) if isinstance(one, More)]
             continue
         state = _state(instance)
         if inside["LifecycleState"] == "Detached" and state == "terminated":
@@ -86,7 +84,7 @@ def see(declared: DeclaredResource, answers: Answers) -> Fleet | Missing | Faile
                 target=target,
                 target_reason=reason,
                 launched=_launched(instance),
-                outdated=outdated,
+                outdated=is_outdated,
                 compromised=_tags(instance).get(COMPROMISED, ""),
                 checks=checks,
             )
@@ -287,85 +285,3 @@ def _target(inside: Row, targets: Mapping[str, Targets], answers: Answers) -> tu
         found.append((state, health.get("Description") or health.get("Reason") or ""))
     worst = {state: rank for rank, state in enumerate(_WORST_FIRST)}
     return min(found, key=lambda pair: worst.get(pair[0], len(worst)))
-
-
-# --- which template version --------------------------------------------------------------------------------
-
-
-def _current_versions(group: Row, answers: Answers) -> tuple[tuple[str, int], ...] | Unreadable | More:
-    """The template versions the group launches now, as (template id, number); several if it mixes templates."""
-    mixed = group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
-    specs = [
-        group.get("LaunchTemplate"),
-        mixed.get("LaunchTemplateSpecification"),
-        *(one.get("LaunchTemplateSpecification") for one in mixed.get("Overrides", ())),
-    ]
-    current: list[tuple[str, int]] = []
-    for spec in filter(None, specs):
-        id_, name = spec["LaunchTemplateId"], spec.get("Version") or "$Default"
-        if name not in ("$Default", "$Latest"):
-            current.append((id_, int(name)))
-            continue
-        template = TEMPLATES.row(id_, answers)
-        if isinstance(template, More):
-            return template
-        if isinstance(template, Missing | Failed):
-            return Unreadable(template.how if isinstance(template, Missing) else template.reason)
-        member = "DefaultVersionNumber" if name == "$Default" else "LatestVersionNumber"
-        current.append((id_, template[member]))
-    return tuple(dict.fromkeys(current))
-
-
-def _outdated(
-    inside: Row,
-    instance: Row | Missing | Failed | More,
-    current: tuple[tuple[str, int], ...] | Unreadable,
-    answers: Answers,
-) -> bool | Unreadable | More:
-    """Whether an instance came from content that its group does not launch any more. Numbers alone prove nothing:
-    a new version may say the same, so versions that differ in number are compared by what they hold."""
-    if isinstance(current, Unreadable):
-        return current
-    if not current:
-        return False
-    launched = _launched_from(inside, instance)
-    if launched is None:
-        # In no group, and EC2 did not say: it cannot be told.
-        return isinstance(inside.get("LaunchConfigurationName"), str) or Unreadable("no template version is noted")
-    if launched in current:
-        return False
-    found = [version(answers, *one) for one in (launched, *current)]
-    if (more := together(*found)).reads:
-        return more
-    contents: list[Any] = []
-    for row in found:
-        if not isinstance(row, Mapping):
-            return Unreadable(row.reason if isinstance(row, Failed) else f"version cannot be compared: {_how(row)}")
-        contents.append(_ordered(row.get("LaunchTemplateData", {})))
-    return contents[0] not in contents[1:]
-
-
-def _ordered(content: Any) -> Any:
-    """The content with its lists (tags, groups, devices) in one order: AWS keeps none."""
-    if isinstance(content, Mapping):
-        return {key: _ordered(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return sorted((_ordered(value) for value in content), key=partial(json.dumps, sort_keys=True, default=str))
-    return content
-
-
-def _how(row: Missing | More) -> str:
-    return row.how if isinstance(row, Missing) else ""
-
-
-def _launched_from(inside: Row, instance: Row | Missing | Failed | More) -> tuple[str, int] | None:
-    """The template version of an instance: as EC2 marked it at launch, or else as its group notes it."""
-    if isinstance(instance, Mapping):
-        marks = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
-        id_, number = marks.get("aws:ec2launchtemplate:id"), marks.get("aws:ec2launchtemplate:version", "")
-        if id_ and number.isdigit():
-            return id_, int(number)
-    noted = inside.get("LaunchTemplate")
-    if noted and str(noted.get("Version", "")).isdigit():
-        return noted["LaunchTemplateId"], int(noted["Version"])
-    return None

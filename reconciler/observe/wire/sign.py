@@ -61,7 +61,7 @@ class Signer:
         canonical = f"{method}\n{path}\n{query}\n{lines}\n{list_}\n{digest}"
         scope = f"{stamp[:8]}/{self._region}/{self._service}/aws4_request"
         text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{sha256(canonical.encode()).hexdigest()}"
-        signature = hmac.digest(self._derived(stamp[:8], str(who.secret_key)), text.encode(), "sha256").hex()
+        signature = _hmac(self._derived(stamp[:8], str(who.secret_key)), text.encode()).hex()
         credential = f"{who.access_key}/{scope}"
         return {
             **headers,
@@ -74,9 +74,14 @@ class Signer:
         if (kept_day, kept_secret) != (day, secret):
             key = f"AWS4{secret}".encode()
             for part in (day, self._region, self._service, "aws4_request"):
-                key = hmac.digest(key, part.encode(), "sha256")
+                key = _hmac(key, part.encode())
             self._key = (day, secret, key)
         return key
+
+
+def _hmac(key: bytes, message: bytes) -> bytes:
+    # hmac.digest lets other threads in for each of these microseconds, and waits until it is its turn again.
+    return hmac.new(key, message, "sha256").digest()
 
 
 def _host(scheme: str, netloc: str) -> str:
