@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -92,24 +93,33 @@ class Acting:
         unsettled: frozenset[Urn] = frozenset()
         if declared.pending:
             creating = {o.resource.urn for o in declared.pending if o.kind == "creating"}
-            cuts.note(self._store, self._cell, creating, actor=self._actor)
-            adopted = recovery.adopt(engine, self._located(declared), held.ensure_held)
+            since = cuts.note(self._store, self._cell, creating, actor=self._actor)
+            adopted = recovery.adopt(engine, self._located(declared, since), held.ensure_held)
             unsettled = adopted.unsettled
             if adopted.changed:
                 log.warning("settled what a killed update left open", pending=len(declared.pending))
+                cuts.note(self._store, self._cell, unsettled & creating, actor=self._actor)
                 declared = self._declared()
         intents = journal.open_intents(self._store, self._cell)
         leftovers = recovery.conclude_open(intents, self.tools(declared, engine, held, progress, unsettled))
         return Recovered(None if intents else declared, unsettled, leftovers)
 
-    def _located(self, declared: Declared) -> Mapping[Urn, str | None]:
-        """Where each cut-off create is: its id, None where it is proven absent; what is not known is left out."""
+    def _located(self, declared: Declared, since: Mapping[Urn, datetime]) -> Mapping[Urn, str | None]:
+        """Where each cut-off create is: its id, None where it is proven absent; what is not known is left out.
+
+        ``since`` says when each was found. What was begun a moment ago AWS may not show everywhere yet (F08): that it
+        is not there, or still the one that was there before it, is only believed ``fresh_seconds`` later.
+        """
         found = locate_pending(declared, self._outside.aws(declared), observers=self._looking.observers)
+        fresh, now = timedelta(seconds=self._settings.fresh_seconds), self._store.clock.now()
         located: dict[Urn, str | None] = {}
         for operation in declared.pending:
             urn, observer = operation.resource.urn, self._looking.observers.get(operation.resource.type)
-            answer = found.get(urn)
-            if operation.kind == "creating" and observer and observer.locate and not isinstance(answer, Failed):
+            if operation.kind != "creating" or not observer or not observer.locate:
+                continue
+            answer, before = found.get(urn), declared.resources.get(urn)
+            young = abs(now - since[urn]) < fresh
+            if not isinstance(answer, Failed) and not (young and answer in (None, before and before.id)):
                 located[urn] = answer
         return located
 

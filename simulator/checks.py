@@ -78,7 +78,7 @@ class Checks:
         self._may_write(step.urn, blueprint.tenant, f"engine {step.op} {step.urn.rsplit('::', 1)[-1]}")
         if blueprint.type in STATEFUL and step.op != "update":
             raise Violation(f"I08: {step.op} of {step.urn}, which holds data")
-        if step.op == "create" and step.urn in self.world.live and step.urn in self.world.state:
+        if step.op == "create" and step.urn in self.world.live:
             raise Violation(f"I06: a second {step.urn} is created")
         if step.op not in ("create", "update"):
             raise Violation(f"I10: the engine does {step.op} to {step.urn}")

@@ -7,7 +7,7 @@ process dies or gives way to another, and afterwards the invariants are checked.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -139,13 +139,18 @@ class World:
         self.state.pop(urn, None)
         self._meant.clear()
 
-    def _resolved(self, value: Any) -> Any:
+    def _resolved(self, value: Any, lost: Any = "pending") -> Any:
+        """``lost`` stands for references that the state does not hold: at the same place, if it is built alike."""
         if isinstance(value, Ref):
             recorded = self.state.get(value.urn)
-            return recorded.id if recorded else "pending"
+            return recorded.id if recorded else lost
         if isinstance(value, dict):
-            return {key: self._resolved(item) for key, item in value.items()}
-        return [self._resolved(item) for item in value] if isinstance(value, list) else value
+            alike = isinstance(lost, dict)
+            return {k: self._resolved(item, lost.get(k) if alike else lost) for k, item in value.items()}
+        if isinstance(value, list):
+            alike = isinstance(lost, list) and len(lost) == len(value)
+            return [self._resolved(item, lost[i] if alike else lost) for i, item in enumerate(value)]
+        return value
 
     def create(self, urn: Urn, *, record: bool) -> Thing:
         """Make a resource live. ``record``: the engine knows of it at once."""
@@ -186,6 +191,13 @@ class World:
         """The properties in which a live resource is not what the program says."""
         want, have = self.resolved(urn), self.live[urn].props
         return sorted(key for key in want if want[key] != have.get(key))
+
+    def only_names_lost(self, urn: Urn, *, told: Collection[Urn]) -> bool:
+        """Whether a live resource differs only in references to what the state has lost, all of which is ``told``."""
+        have, inputs = self.live[urn].props, self.program[urn].inputs
+        lost = self.program[urn].references - self.state.keys()
+        kept = {key: self._resolved(inputs[key], have.get(key)) for key in self.differing(urn)}
+        return lost <= set(told) and all(have.get(key) == value for key, value in kept.items())
 
     def is_broken(self, urn: Urn) -> bool:
         return urn not in self.live or bool(self.differing(urn))

@@ -10,6 +10,7 @@ from reconciler.act.process import EngineStopped
 from reconciler.act.safety import refuse_unless
 from reconciler.act.steps import EnginePlan, EngineRun
 from reconciler.act.strategies import STRATEGIES
+from reconciler.act.strategies.oversize import refuse_shrinking
 from reconciler.act.tools import Ending, Interrupted, Tools
 from reconciler.errors import EngineError, EngineLocked, LeaseLost, RepairRefused, StackmendError, TenantPaused
 from reconciler.model import Repair, Status, Urn
@@ -76,6 +77,7 @@ def _attempt(
     try:
         plan = _previewed(going, targets, tools)
         if not dry_run:
+            refuse_shrinking(plan, tools)
             tools.journal.ensure_held(_named(going))
     except EngineStopped:
         raise

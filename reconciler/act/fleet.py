@@ -47,17 +47,32 @@ def may_leave(member: Member, fleet: Fleet, floor: int) -> bool:
 def surplus(fleet: Fleet, bad: Collection[str], floor: int) -> Member | None:
     """The server to take out of a fleet that is one too large, or None if none may leave.
 
-    First one that does not serve, newcomers before the ones that were to be replaced; then one that was to be replaced
-    anyway, if enough others are healthy; then the newest.
+    First one that does not serve, newcomers before the ones that were to be replaced (``bad``); then one that was to be
+    replaced anyway, if enough others are healthy; then the newest. Where nothing was to be replaced, one that failed
+    goes before one that is still starting: that one is about to serve.
     """
     candidates = [m for m in fleet.members if not leaving(m) and may_leave(m, fleet, floor)]
 
-    def order(member: Member) -> tuple[bool, bool, float]:
+    def order(member: Member) -> tuple[bool, bool, bool, float]:
         serves, old = serving(member, fleet) is not False, member.instance_id in bad
+        starts = not bad and member.target == "initial"
         age = -member.launched.timestamp() if member.launched else 0.0
-        return serves, (not old if serves else old), age
+        return serves, (not old if serves else old), starts, age
 
     return min(candidates, key=order, default=None)
+
+
+def superfluous(
+    fleet: Fleet, base: int, bad: Collection[str], rejected: Collection[str], floor: int
+) -> str | int | None:
+    """What makes a fleet that is larger than ``base`` smaller: the server to leave, ``rejected`` newcomers first, or
+    another size where servers that were asked for never came; None if none may leave."""
+    staying = [m for m in fleet.members if not leaving(m)]
+    if len(staying) < fleet.desired:
+        return max(base, len(staying))
+    member = next((m for m in staying if m.instance_id in rejected and may_leave(m, fleet, floor)), None)
+    member = member or surplus(fleet, bad, floor)
+    return member.instance_id if member else None
 
 
 def find(fleet: Fleet, instance: str) -> Member | None:

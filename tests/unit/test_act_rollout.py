@@ -160,6 +160,26 @@ def test_a_stale_look_takes_out_no_second_server() -> None:
     assert fleet.desired == 3
 
 
+def test_one_look_does_not_choose_who_leaves() -> None:
+    """Of a fleet that is too large nobody leaves because of one look that shows it as it was before (F08, I02)."""
+    fleet = SimulatedFleet("healthy", "unhealthy", "healthy", size=2, floor=2)
+    old, sick, _ = fleet.members
+    look, looks = fleet.look, iter(range(10_000))
+
+    def stale(group: Urn) -> Fleet | Unreadable:
+        seen = look(group)
+        if next(looks) != 1 or not isinstance(seen, Fleet):
+            return seen
+        well = replace(fleet.members[sick], target="healthy")
+        return replace(seen, members=(replace(fleet.members[old], target="unhealthy"), well, seen.members[2]))
+
+    fleet.world.fleet = stale
+    rollout = Rollout(fleet.repair(), fleet.world.tools)
+    rollout.base = 2
+    assert rollout.give_back()
+    assert (fleet.calls, fleet.healthy, sick in fleet.members) == (["terminate"], 2, False)
+
+
 def test_aws_refuses_to_end_the_old_server() -> None:
     """A refused termination gives the new server back, or says that the fleet is one too large."""
     fleet = SimulatedFleet("unhealthy", "healthy", floor=1)

@@ -27,3 +27,17 @@ def test_each_cut_is_kept_once_and_by_cell(tmp_path: Path) -> None:
         time.passed = 3 * 86_400
         note(store, "dev", [GROUP], actor="ci")
         assert cuts(store, "dev")[GROUP] == START + timedelta(days=3)
+
+
+def test_after_it_was_settled_the_next_cut_is_another_one(tmp_path: Path) -> None:
+    """F42: a cut is known since it was first found, until the state no longer holds it; the next one begins anew."""
+    time = Time(passed=0)
+    with open_store(tmp_path, time) as store:
+        assert note(store, "dev", [GROUP], actor="ci") == {GROUP: START}
+        time.passed = 600
+        assert note(store, "dev", [GROUP], actor="ci") == {GROUP: START}
+        assert note(store, "dev", [], actor="ci") == {}
+        assert cuts(store, "dev") == {GROUP: START}
+        time.passed = 900
+        assert note(store, "dev", [GROUP], actor="ci") == {GROUP: START + timedelta(seconds=900)}
+        assert [e.event for e in entries(store)] == ["create cut off", "create settled", "create cut off"]

@@ -7,6 +7,7 @@ F48, F49, F51, F52), (C01-C05, C08, C12, C13, C17). ``make simulate`` runs ten t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from simulator.history import Event, History, generate
 from simulator.run import shrunk, simulate, workbench
 from simulator.runner import Failed, Result
-from simulator.world import Violation
+from simulator.world import BASES, Violation, World
 
 
 class Run(Protocol):
@@ -121,6 +122,48 @@ def test_an_engine_that_would_do_more_is_refused(run: Run, victim: str) -> None:
     what, counts = run(*drifts, Event(1, 0, "surprise", victim, 9))
     assert what == ""
     assert counts["met surprise"] > 0
+
+
+@pytest.mark.parametrize("trouble", ["stale", "read truncated"])
+@pytest.mark.parametrize("step", range(2, 11, 2))
+def test_what_was_cut_off_is_not_settled_by_old_answers(run: Run, step: int, trouble: str) -> None:
+    """Answers that are old or cut off, met while a cut-off creation is looked for, make nothing twice, neither at its
+    first cut nor at the next (F06, F08, F42, I06)."""
+    cut, met = Event(2, 0, "pending create", "blue-firewall"), Event(2, step, trouble, "", 2)
+    assert run(cut, met, turns=2)[0] == ""
+    assert run(cut, replace(cut, turn=4), replace(met, turn=4), turns=4)[0] == ""
+
+
+@pytest.mark.parametrize("step", range(34, 46, 2))
+def test_a_group_that_grows_meanwhile_loses_no_healthy_server(run: Run, step: int) -> None:
+    """However old the look at a group is before the engine sets its size, the engine takes out no healthy server (F08,
+    F52, I02)."""
+    larger = Event(1, 0, "resize", "acme-servers")
+    assert run(larger, Event(1, step, "stale", "", 3))[0] == ""
+    assert run(Event(1, 0, "delete", "acme-firewall"), replace(larger, step=step))[0] == ""
+
+
+@pytest.mark.parametrize("step", range(8, 16))
+def test_an_old_answer_takes_out_no_healthy_server(run: Run, step: int) -> None:
+    """What a refresh left too large is made smaller by what is seen twice, not by one old answer (F08, I02)."""
+    image, dies = Event(1, 0, "new image"), Event(2, 90, "crash", "done")
+    stopped, met = Event(3, 0, "stop", "acme-servers 2"), Event(3, step, "stale", "", 2)
+    assert run(image, dies, stopped, met, turns=3)[0] == ""
+
+
+def test_what_is_told_as_gone_is_told_once() -> None:
+    """What names something that is gone and told counts as told; what names it wrongly otherwise does not."""
+    world = World(2, 3, BASES[0])
+    subnet, group = (next(u for u in world.program if u.endswith(f"::{n}")) for n in ("acme-subnet-a", "acme-servers"))
+    world.live.pop(subnet)
+    world.forget(subnet)
+    assert world.differing(group) == ["vpcZoneIdentifiers"]
+    assert world.only_names_lost(group, told={subnet})
+    assert not world.only_names_lost(group, told={group})
+    world.live[group].props["vpcZoneIdentifiers"] = ["elsewhere"]
+    assert not world.only_names_lost(group, told={subnet})
+    world.create(subnet, record=True)
+    assert not world.only_names_lost(group, told={subnet})
 
 
 def test_many_things_at_once_are_left_to_a_person(run: Run) -> None:

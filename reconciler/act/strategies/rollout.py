@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from reconciler.act import wellbeing
 from reconciler.act.aws_writes import AwsCallFailed, FleetWrites
-from reconciler.act.fleet import astray, by_zone, dead, find, leaving, may_leave, serving, surplus
+from reconciler.act.fleet import astray, by_zone, dead, find, leaving, may_leave, serving, superfluous
 from reconciler.act.strategies.base import Strategy
 from reconciler.act.tools import Ending, Tools
 from reconciler.errors import RepairRefused
@@ -208,38 +208,34 @@ class Rollout:
     def give_back(self) -> bool:
         """Take one server out of a fleet that is larger than ``base``. False if none may leave in time.
 
-        For each size it acts once and then waits to see the effect: a stale look must not take out a second server.
+        For each size it acts once and then waits to see the effect: a stale look must not take out a second server. Nor
+        must it choose one: it takes two looks in a row that come to the same.
         """
         clock, pace = self.tools.clock, self.tools.pace
         started = clock()
         expected: int | None = None
+        chosen: str | int | None = None
         while True:
             fleet = self.see()
             if fleet.desired <= self.base:
                 return True
-            if (expected is None or fleet.desired == expected) and (step := self.shrink(fleet)):
-                expected = fleet.desired - step
+            before, chosen = chosen, None
+            if expected in (None, fleet.desired):
+                chosen = superfluous(fleet, self.base, self.repair.members, self._rejected, self.floor)
+            if chosen is not None and chosen == before:
+                expected, chosen, started = self.shrink(fleet, chosen), None, clock()
             if clock() - started > pace.patience:
                 return False
             self.tools.wait(pace.poll)
 
-    def shrink(self, fleet: Fleet) -> int:
-        """By how many servers the fleet is smaller after one step down; 0 if none is possible now."""
-        staying = sum(find(fleet, m.instance_id) is not None for m in fleet.members)
-        if staying < fleet.desired:
-            # Those that were asked for and never came are no longer asked for.
-            target = max(self.base, staying)
-            self.writes.set_desired(target)
-            return fleet.desired - target
-        rejected = (m for m in fleet.members if m.instance_id in self._rejected and not leaving(m))
-        member = next((m for m in rejected if may_leave(m, fleet, self.floor)), None)
-        if member is None:
-            member = surplus(fleet, self.repair.members, self.floor)
-        if member is None:
-            return 0
-        self.tell(f"{member.instance_id} leaves")
-        self.writes.terminate(member.instance_id, shrink=True)
-        return 1
+    def shrink(self, fleet: Fleet, chosen: str | int) -> int:
+        """One step down, as ``superfluous`` chose it; the size that the fleet has afterwards."""
+        if isinstance(chosen, int):
+            self.writes.set_desired(chosen)
+            return chosen
+        self.tell(f"{chosen} leaves")
+        self.writes.terminate(chosen, shrink=True)
+        return fleet.desired - 1
 
     def until_whole(self, *, without: str) -> Ending:
         """Wait until as many servers are healthy as the fleet has, less those that were not when this began."""
