@@ -65,7 +65,7 @@ def generate(
             )
         )
     topic = sns.create_topic(Name=f"stackmend-{cell}-alarms")["TopicArn"]
-    return CellConfig(cell=cell, region=REGION, owner=OWNER, alarm_topic_arn=topic, tenants=tuple(tenants))
+    return CellConfig(cell=cell, region=REGION, owner=OWNER, alarm_topic_arn=topic, events=True, tenants=tuple(tenants))
 
 
 def tenant_name(index: int) -> str:
@@ -80,6 +80,7 @@ def write(config: CellConfig, path: Path) -> None:
         "aws:region": config.region,
         "stackmend:owner": config.owner,
         "stackmend:alarm_topic_arn": config.alarm_topic_arn,
+        "stackmend:events": config.events,
         "stackmend:tenants": tenants,
     }
     yaml = YAML()

@@ -81,7 +81,7 @@ class Sandbox:
 
     @property
     def queue(self) -> str:
-        """The name of the cell's own queue of change events."""
+        """The name of the cell's own queue of change events, which its program declares."""
         return f"{QUEUES}-{self.cell}"
 
     @property
@@ -142,7 +142,6 @@ class Sandbox:
         began = time.monotonic()
         self.start()
         config = self._configured(tenants)
-        self.session().client("sqs", endpoint_url=self.url).create_queue(QueueName=self.queue)
         stack = self.stack()
         try:
             result = stack.up(on_output=progress, color="never")

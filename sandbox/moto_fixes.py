@@ -9,10 +9,12 @@ stackmend does can be told from what AWS would have done a minute later.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from moto.autoscaling.exceptions import ValidationError
 from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState, autoscaling_backends
+from moto.core.resource_tagging import TaggedResource
 from moto.ec2.exceptions import InvalidLaunchTemplateIdNotFound
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.core import TaggedEC2Resource
@@ -27,6 +29,8 @@ from moto.elbv2.models import (
     FakeTargetGroup,
     elbv2_backends,
 )
+from moto.events.models import EventsBackend
+from moto.sqs.models import Queue
 
 from sandbox import application
 
@@ -44,6 +48,8 @@ _int_param = LaunchTemplates._get_int_param
 _new_template: Any = LaunchTemplate.__init__
 _templates: Any = LaunchTemplateBackend.describe_launch_templates
 _new_groups: Any = EC2Backend.modify_instance_security_groups
+_set_attributes: Any = Queue._set_attributes
+_tagged_buses: Any = EventsBackend.iter_tagged_resources
 
 
 def apply() -> None:
@@ -68,6 +74,8 @@ def apply() -> None:
         (LaunchTemplate, "tags", property(tags_of, lambda _self, _tags: None)),
         (TaggedEC2Resource, "get_tags", tags_of),
         (EC2Backend, "modify_instance_security_groups", modify_instance_security_groups),
+        (Queue, "_set_attributes", set_queue_attributes),
+        (EventsBackend, "iter_tagged_resources", tagged_events),
     )
     for owner, name, correction in corrections:
         setattr(owner, name, correction)
@@ -338,6 +346,21 @@ def modify_instance_security_groups(self: Any, instance_id: str, new_group_id_li
     for interface in instance.nics.values():
         interface._group_set = list(instance.security_groups)
     return instance
+
+
+def set_queue_attributes(self: Any, attributes: dict[str, Any], now: float | None = None) -> None:
+    """What a call does not name stays as it is; moto then drops the queue's policy."""
+    kept = {"Policy": self.policy} if hasattr(self, "_policy_json") and "Policy" not in attributes else {}
+    _set_attributes(self, {**attributes, **kept}, now)
+
+
+def tagged_events(self: Any) -> Iterator[TaggedResource]:
+    """The index of tags knows the rules of a bus too; moto's has only the buses."""
+    yield from _tagged_buses(self)
+    for bus in self.event_buses.values():
+        for rule in bus.rules.values():
+            tags = self.tagger.get_tag_dict_for_resource(rule.arn)
+            yield TaggedResource(arn=rule.arn, tags=tags, resource_type="events:rule")
 
 
 def tags_of(self: Any) -> list[dict[str, Any]]:

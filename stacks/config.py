@@ -27,6 +27,7 @@ _KEYS = {
     "region": "aws:region",
     "owner": f"{PROJECT}:owner",
     "alarm_topic_arn": f"{PROJECT}:alarm_topic_arn",
+    "events": f"{PROJECT}:events",
     "tenants": f"{PROJECT}:tenants",
 }
 """Fields of CellConfig by their keys in the file."""
@@ -44,6 +45,7 @@ _REGION = re.compile(r"(us|eu|ap|sa|ca|me|af|il|mx)(-gov)?-(central|north|south|
 _REASONS = {
     "missing": "is missing",
     "extra_forbidden": "is an unknown key",
+    "bool_type": "is neither true nor false",
     "string_type": "is not text",
     "string_pattern_mismatch": "is not of this form",
     "int_type": "is not a whole number",
@@ -67,7 +69,7 @@ CELL_ALLOWED = "2 to 30 of a-z, 0-9 and single dashes, starting with a letter, a
 
 
 class CellConfig(BaseModel):
-    """What one cell is: where, whose, whom to alarm, and its tenants. Frozen."""
+    """What one cell is: where, whose, whom to alarm, whether changes are told, and its tenants. Frozen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,6 +81,11 @@ class CellConfig(BaseModel):
     )
     alarm_topic_arn: str = Field(
         description="the ARN of a standard SNS topic in the cell's region, arn:aws:sns:REGION:ACCOUNT:NAME"
+    )
+    events: bool = Field(
+        default=False,
+        strict=True,
+        description="true or false, the default: whether it has a queue of change events",
     )
     tenants: tuple[Tenant, ...] = Field(description=f"a list of 1 to {MAX_TENANTS} tenants")
 
@@ -109,6 +116,12 @@ class CellConfig(BaseModel):
         except ValueError as error:
             raise refuse(str(error)) from None
         return text
+
+    @field_validator("events", mode="before")
+    @classmethod
+    def _as_the_engine_writes_it(cls, value: Any) -> Any:
+        # To the engine every setting is text, and it puts quotes around this one when it writes the file.
+        return value == "true" if value in ("true", "false") else value
 
     @field_validator("tenants")
     @classmethod
@@ -190,6 +203,7 @@ def from_engine() -> CellConfig:
     ours, aws = pulumi.Config(PROJECT), pulumi.Config("aws")
     fields: dict[str, Any] = {"region": aws.get("region"), "owner": ours.get("owner")}
     fields["alarm_topic_arn"] = ours.get("alarm_topic_arn")
+    fields["events"] = ours.get("events")
     try:
         fields["tenants"] = ours.get_object("tenants")
     except pulumi.ConfigTypeError:

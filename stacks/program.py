@@ -1,14 +1,17 @@
-"""The program of a cell: one Tenant component for each tenant, and their addresses as outputs."""
+"""The program of a cell: one Tenant component for each tenant, what they share, and the addresses as outputs."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
+from components.events import ChangeEvents, ChangeEventsArgs
 from components.scope import Scope
 from components.tenant import Tenant, TenantArgs
 from stacks.config import from_engine
-from stacks.selection import outputs_of_others, selected
+from stacks.selection import last_outputs, selected, targeted
 from tenancy.errors import ConfigurationError
 
 
@@ -19,7 +22,9 @@ def run() -> None:
         tenants = selected(config)
     except ConfigurationError as error:
         raise pulumi.RunError(str(error)) from None
-    outputs = outputs_of_others(config, tenants)
+    kept = last_outputs()
+    others = {tenant.name for tenant in config.tenants} - {tenant.name for tenant in tenants}
+    outputs = {name: value for name, value in kept.get("tenants", {}).items() if name in others}
     # Local zones hold neither load balancers of this kind nor every instance type.
     in_region = aws.GetAvailabilityZonesFilterArgs(name="opt-in-status", values=["opt-in-not-required"])
     zones = aws.get_availability_zones_output(state="available", filters=[in_region]).names
@@ -45,6 +50,14 @@ def run() -> None:
         )
         outputs[tenant.name] = world.outputs
     pulumi.export("tenants", outputs)
+    of_the_cell: dict[str, Any] = {}
+    if targeted():
+        of_the_cell = {name: kept[name] for name in ("events_queue_url", "events_queue_arn") if name in kept}
+    elif config.events:
+        events = ChangeEvents("events", ChangeEventsArgs(cell=config.cell, owner=config.owner))
+        of_the_cell = {"events_queue_url": events.queue_url, "events_queue_arn": events.queue_arn}
+    for name, value in of_the_cell.items():
+        pulumi.export(name, value)
 
 
 def latest_image() -> pulumi.Output[str]:

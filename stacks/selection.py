@@ -1,13 +1,14 @@
-"""Which tenants one run of the program registers: all of them, or for a targeted repair only those concerned.
+"""What one run of the program registers: all of the cell, or for a targeted repair only the tenants concerned.
 
 The time of an update grows with what the program registers, so the reconciler names the tenants of a repair in
 ``STACKMEND_TENANTS``, and targets the update at their resources. Never set it for an update without targets: the engine
-would delete the others' resources.
+would delete all other resources.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
@@ -18,6 +19,11 @@ from tenancy.tenant import Tenant
 
 VARIABLE = "STACKMEND_TENANTS"
 """Names joined by commas; unset means all. Set but empty is refused: nothing is not everything."""
+
+
+def targeted() -> bool:
+    """Whether this run is for some tenants only."""
+    return VARIABLE in os.environ
 
 
 def selected(config: CellConfig) -> tuple[Tenant, ...]:
@@ -36,13 +42,12 @@ def selected(config: CellConfig) -> tuple[Tenant, ...]:
     return tuple(tenant for tenant in config.tenants if tenant.name in names)
 
 
-def outputs_of_others(config: CellConfig, tenants: tuple[Tenant, ...]) -> dict[str, Any]:
-    """What the last update said of the tenants that this run leaves out, since a stack's outputs are replaced whole."""
-    others = {tenant.name for tenant in config.tenants} - {tenant.name for tenant in tenants}
-    if not others:
+def last_outputs() -> Mapping[str, Any]:
+    """For a targeted run, what the last update said, since a stack's outputs are replaced whole; else nothing."""
+    if not targeted():
         return {}
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     # Not a StackReference: that is a resource, and would stay in the state of the very stack it reads.
     answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": stack})
-    outputs = (answer.value or {}).get("outputs", {})
-    return {name: value for name, value in outputs.get("tenants", {}).items() if name in others}
+    outputs: Mapping[str, Any] = (answer.value or {}).get("outputs", {})
+    return outputs

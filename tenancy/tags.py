@@ -24,7 +24,7 @@ FORENSIC = "stackmend:forensic"
 """On a snapshot: the server whose volume it shows."""
 
 OWNERSHIP = (CELL, TENANT, TIER, REGIME, OWNER)
-"""The keys that together say whose a resource is; every taggable resource has all of them."""
+"""The keys that together say whose a resource is; every taggable resource of a tenant has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,11 @@ def build(tenant: Tenant, *, cell: str, owner: str, name: str) -> dict[str, str]
         REGIME: " ".join(sorted(tenant.regimes)),
         OWNER: owner,
     }
+
+
+def of_cell(*, cell: str, owner: str, name: str) -> dict[str, str]:
+    """The tags of a resource that the cell's tenants share; it claims none of them as its owner."""
+    return {NAME: name, CELL: cell, OWNER: owner}
 
 
 def read(tags: Mapping[str, str]) -> Ownership | None:

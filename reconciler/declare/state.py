@@ -23,7 +23,7 @@ BUILT_IN = "pulumi:"
 _VERSION = 3
 _HARMLESS_FEATURES = frozenset({"refreshBeforeUpdate", "hooks", "taint", "replaceWith"})
 """Features of version 4 that do not change what inputs mean."""
-_ARN_ACCOUNT = re.compile(r"arn:[^:]+:[^:]*:[^:]*:(\d{12}):")
+_ARN = re.compile(r"arn:[^:]+:[^:]*:([^:]*):(\d{12})?:")
 _TODO = "Compare with `pulumi stack export`; `pulumi stack history` and the backend's backups hold earlier states."
 
 
@@ -35,8 +35,10 @@ def parse(document: Mapping[str, Any], *, cell: str, version: int = 0) -> Declar
     """
     resources, pending = _checked(document)
     by_urn = _live(resources)
+    # What waits for its deletion may still be the parent of something.
+    holders = {Urn(raw["urn"]): raw for raw in resources} | by_urn
     declared = {
-        urn: _resource(raw, by_urn)
+        urn: _resource(raw, holders)
         for urn, raw in by_urn.items()
         if raw.get("custom") is True and not raw["type"].startswith(BUILT_IN)
     }
@@ -49,7 +51,7 @@ def parse(document: Mapping[str, Any], *, cell: str, version: int = 0) -> Declar
         resources=declared,
         tenants=tenant_facts(declared.values()),
         pending=tuple(
-            PendingOperation(kind, _resource(raw, by_urn))
+            PendingOperation(kind, _resource(raw, holders))
             for kind, raw in pending
             if raw.get("custom") is True and not raw["type"].startswith(BUILT_IN)
         ),
@@ -167,7 +169,7 @@ def _live(resources: Iterable[Mapping[str, Any]]) -> dict[Urn, Mapping[str, Any]
     return live
 
 
-def _resource(raw: Mapping[str, Any], by_urn: Mapping[Urn, Mapping[str, Any]]) -> DeclaredResource:
+def _resource(raw: Mapping[str, Any], holders: Mapping[Urn, Mapping[str, Any]]) -> DeclaredResource:
     inputs = {key: value(item) for key, item in (raw.get("inputs") or {}).items() if key != DEFAULTS}
     used = raw.get("propertyDependencies")
     references = {urn for urns in (used or {}).values() for urn in urns or ()}
@@ -179,7 +181,7 @@ def _resource(raw: Mapping[str, Any], by_urn: Mapping[Urn, Mapping[str, Any]]) -
         id=raw.get("id") or "",
         inputs=inputs,
         programmed=frozenset(used) if used is not None else _not_defaulted(raw),
-        tenant=_tenant(raw, by_urn) or declared_tags(inputs).get(keys.TENANT) or None,
+        tenant=_tenant(raw, holders) or declared_tags(inputs).get(keys.TENANT) or None,
         parent=Urn(raw["parent"]) if raw.get("parent") else None,
         dependencies=frozenset(Urn(urn) for urn in dependencies),
         references=frozenset(Urn(urn) for urn in (dependencies if used is None else references)),
@@ -197,12 +199,12 @@ def _not_defaulted(raw: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(inputs.keys() - filled - {DEFAULTS, "tagsAll", "region"})
 
 
-def _tenant(raw: Mapping[str, Any], by_urn: Mapping[Urn, Mapping[str, Any]]) -> str | None:
+def _tenant(raw: Mapping[str, Any], holders: Mapping[Urn, Mapping[str, Any]]) -> str | None:
     """The name of the tenant component above the resource. Only the program can set it, so it outranks the tag."""
     seen = {raw["urn"]}
     parent = raw.get("parent")
     while parent:
-        holder = by_urn.get(Urn(parent))
+        holder = holders.get(Urn(parent))
         if holder is None or parent in seen:
             why = "is not in the state" if holder is None else "is below itself"
             raise _malformed(f"the parent {parent} {why}", raw["urn"])
@@ -214,21 +216,24 @@ def _tenant(raw: Mapping[str, Any], by_urn: Mapping[Urn, Mapping[str, Any]]) -> 
 
 
 def _account(resources: Iterable[Mapping[str, Any]]) -> str:
-    """The account that most outputs name as owner, in ``arn`` or ``ownerId``."""
+    """The account that most outputs name as owner; the ARN of an API has none, but the one it is called by has."""
     accounts: Counter[str] = Counter()
     for raw in resources:
         outputs = raw.get("outputs") or {}
-        arn, owner = outputs.get("arn"), outputs.get("ownerId")
-        match = _ARN_ACCOUNT.match(arn) if isinstance(arn, str) else None
-        if match:
-            accounts[match[1]] += 1
+        owner = outputs.get("ownerId")
+        account = _arn_part(2, outputs.get("arn")) or _arn_part(2, outputs.get("executionArn"))
+        if account:
+            accounts[account] += 1
         elif isinstance(owner, str) and re.fullmatch(r"\d{12}", owner):
             accounts[owner] += 1
     return accounts.most_common(1)[0][0] if accounts else ""
 
 
 def _region(by_urn: Mapping[Urn, Mapping[str, Any]]) -> str:
-    """The region of the AWS provider that most resources use, or that most resources name themselves."""
+    """The region of the AWS provider that most resources use, or that most resources name themselves.
+
+    A provider that takes its region from the environment has none in the state; then what it made tells.
+    """
     regions: Counter[str] = Counter()
     for raw in by_urn.values():
         if not raw["type"].startswith("aws:"):
@@ -244,7 +249,19 @@ def _region(by_urn: Mapping[Urn, Mapping[str, Any]]) -> str:
             region = (raw.get("inputs") or {}).get("region")
             if raw["type"] == f"{PROVIDERS}aws" and isinstance(region, str):
                 regions[region] += 1
+    if not regions:
+        for raw in by_urn.values():
+            outputs = raw.get("outputs") or {}
+            region = outputs.get("region") or _arn_part(1, outputs.get("arn"))
+            if raw["type"].startswith("aws:") and region and isinstance(region, str):
+                regions[region] += 1
     return regions.most_common(1)[0][0] if regions else ""
+
+
+def _arn_part(part: int, arn: Any) -> str:
+    """Region (1) or account (2) in an ARN, empty if there is none."""
+    found = _ARN.match(arn) if isinstance(arn, str) else None
+    return (found[part] or "") if found else ""
 
 
 def _malformed(what: str, where: str) -> StateError:

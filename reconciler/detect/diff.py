@@ -2,27 +2,26 @@
 
 Only what the program declared is compared: a value nobody declared is not drift. Two things are owned whole, though:
 tag maps, and elements of the lists a type names as unordered (an address added to a firewall rule is a change of it).
-A type nobody described gets the tolerant reading, as a drift seen where none is would be repaired for ever: its lists
-are compared without order and its strings as JSON where both are JSON.
+A type nobody described gets the tolerant reading, as a drift seen where none is would be repaired for ever. Lists have
+no order; lists and JSON documents are as declared if everything declared is in them; texts may be respelled
+(``scalars.respelled``); a block that is switched off says nothing else; a default that is not read back says nothing.
+The sharp verdict on such a type is its provider's own, and what the provider calls different is.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TypeGuard
 
 from reconciler.detect import documents
+from reconciler.detect.scalars import boolean, respelled, same_reference, same_scalar
 from reconciler.model import DeclaredResource, ObservedResource, ResourceKind, Secret, Unreadable, Value
 
 IGNORED = frozenset({"__defaults", "tagsAll", "region"})
 """Inputs the provider adds for itself: none is a property of the live resource."""
 
 _PLAIN = frozenset({bool, float, int, str})
-_NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
-_BOOLEANS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +36,8 @@ class Difference:
 def differences(kind: ResourceKind, declared: DeclaredResource, observed: ObservedResource) -> tuple[Difference, ...]:
     """All declared properties of a present resource that differ or are unknown, in the order declared.
 
-    Secrets are neither compared nor returned. An observer says None for what AWS says is not set; a property it does
-    not mention at all is unknown, unless nothing was declared for it.
+    Secrets, declared or answered, are neither compared nor returned. An observer says None for what AWS says is not
+    set; a property it does not mention at all is unknown, unless nothing was declared for it.
     """
     found = []
     for name, value in declared.inputs.items():
@@ -48,13 +47,15 @@ def differences(kind: ResourceKind, declared: DeclaredResource, observed: Observ
         seen = observed.properties.get(name)
         if _identical(expected, seen) and name not in observed.differing:
             continue
+        if seen is None and _unread_default(kind, declared, name) and name not in observed.differing:
+            continue
         if name not in observed.properties:
             if not _unset(expected):
                 found.append(Difference(name, expected, Unreadable("the observer does not return this property")))
         elif (hidden := _hidden(name, expected, seen)) is not None:
             found.append(Difference(name, expected, hidden))
         elif name in observed.differing or not _equal(kind, name, expected, seen):
-            found.append(Difference(name, expected, _masked(expected, seen)))
+            found.append(Difference(name, _masked(seen, expected), _masked(expected, seen)))
     return tuple(found)
 
 
@@ -92,6 +93,11 @@ def _compared(kind: ResourceKind, declared: DeclaredResource, name: str, value: 
     return name not in kind.contradicted or name in declared.programmed
 
 
+def _unread_default(kind: ResourceKind, declared: DeclaredResource, name: str) -> bool:
+    """Whether the provider filled the input in itself, for a type nobody described: many such it never reads back."""
+    return name not in declared.programmed and _undescribed(kind)
+
+
 def _with_default_tags(declared: DeclaredResource, value: Value) -> Value:
     """The tags the provider really writes: the resource's own over the provider's default tags."""
     every = declared.inputs.get("tagsAll")
@@ -100,12 +106,15 @@ def _with_default_tags(declared: DeclaredResource, value: Value) -> Value:
 
 def _equal(kind: ResourceKind, path: str, want: Value, have: Value, *, whole: bool = False) -> bool:
     """``whole``: nothing may be there that was not declared."""
-    if want is None or isinstance(want, Secret) or _identical(want, have):
+    if want is None or isinstance(want, Secret) or isinstance(have, Secret) or _identical(want, have):
         return True
+    tolerant = _undescribed(kind)
     if _is_mapping(want) and _is_mapping(have):
         if _last(path) == "tags":
             have = _without_aws(have)
             return want.keys() == have.keys() and all(_same_tag(want[k], have[k]) for k in want)
+        if tolerant and boolean(want.get("enabled")) is boolean(have.get("enabled")) is False:
+            return True
         declared = [k for k in want if k != "__defaults" and not _skipped(kind, f"{path}.{k}")]
         undeclared = [k for k in have if k not in want and not _skipped(kind, f"{path}.{k}")]
         return all(_equal(kind, f"{path}.{k}", want[k], have.get(k)) for k in declared) and not (
@@ -115,24 +124,32 @@ def _equal(kind: ResourceKind, path: str, want: Value, have: Value, *, whole: bo
         return _unset(want)
     if _empty(want):
         return _unset(have)
-    if path in kind.documents or _undescribed(kind):
+    if tolerant or path in kind.documents:
         want_document, have_document = documents.parse(want), documents.parse(have)
         if want_document is not None and have_document is not None:
-            return documents.canonical(want_document) == documents.canonical(have_document)
+            if documents.canonical(want_document) == documents.canonical(have_document):
+                return True
+            # A policy's statements are owned whole; other documents are completed by the services that keep them.
+            open_ended = tolerant and want_document and not documents.is_policy(want_document)
+            return bool(open_ended) and _equal(kind, path, want_document, have_document)
     if _is_list(want) and _is_list(have):
         return _same_list(kind, path, list(want), list(have))
-    if isinstance(want, str) and isinstance(have, str) and _is_reference(kind, path):
-        return _same_reference(want, have)
-    return _same_scalar(want, have)
+    if isinstance(want, str) and isinstance(have, str):
+        if tolerant:
+            return respelled(kind.token, path, want, have)
+        if _is_reference(kind, path):
+            return same_reference(want, have)
+    return same_scalar(want, have)
 
 
 def _same_list(kind: ResourceKind, path: str, want: list[Value], have: list[Value]) -> bool:
     described = path in kind.unordered or f"{path}[]" in kind.unordered
-    if _last(path) == "tags":
+    tags, tolerant = _last(path) == "tags", _undescribed(kind)
+    if tags:
         have = [e for e in have if not (isinstance(e, Mapping) and str(e.get("key", "")).startswith("aws:"))]
-    if len(want) != len(have):
+    if len(want) > len(have) or (len(want) < len(have) and (tags or not tolerant)):
         return False
-    if described or _last(path) == "tags" or _undescribed(kind):
+    if described or tags or tolerant:
         return _matching(kind, f"{path}[]", want, have, whole=described)
     return all(_equal(kind, f"{path}[]", w, h) for w, h in zip(want, have, strict=True))
 
@@ -156,49 +173,13 @@ def _matching(kind: ResourceKind, path: str, want: list[Value], have: list[Value
     return all(place(w, set()) for w in range(len(want)))
 
 
-def _same_scalar(want: Value, have: Value) -> bool:
-    if isinstance(want, bool) or isinstance(have, bool):
-        return _boolean(want) is not None and _boolean(want) is _boolean(have)
-    if isinstance(want, int | float) or isinstance(have, int | float):
-        left, right = _number(want), _number(have)
-        return left is not None and left == right
-    return want == have
-
-
 def _same_tag(want: Value, have: Value) -> bool:
-    return isinstance(want, Secret) or _same_scalar(want, have)
-
-
-def _boolean(value: Value) -> bool | None:
-    return value if isinstance(value, bool) else _BOOLEANS.get(value) if isinstance(value, str) else None
-
-
-def _number(value: Value) -> Decimal | None:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return Decimal(str(value))
-    return Decimal(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else None
+    return isinstance(want, Secret) or isinstance(have, Secret) or same_scalar(want, have)
 
 
 def _is_reference(kind: ResourceKind, path: str) -> bool:
     """A type may name the list or its elements."""
     return path in kind.references or path.removesuffix("[]") in kind.references
-
-
-def _same_reference(want: str, have: str) -> bool:
-    """Two full ARNs must be one; a bare id or name may be what an ARN says."""
-    return want in _names(have) or have in _names(want)
-
-
-def _names(reference: str) -> frozenset[str]:
-    fields = reference.split(":", 5)
-    if len(fields) < 6 or fields[0] != "arn":
-        return frozenset({reference})
-    # The log groups API writes ":*" behind the ARN, other services leave it out.
-    arn, resource = reference.removesuffix(":*"), fields[5].removesuffix(":*")
-    names = {reference, arn, resource, re.split("[/:]", resource, maxsplit=1)[-1]}
-    if fields[2] == "iam":
-        names.add(resource.rsplit("/", 1)[-1])  # between the type and the name stands a path
-    return frozenset(names)
 
 
 def _empty(value: Value) -> bool:
@@ -265,7 +246,9 @@ def _is_list(value: Value) -> TypeGuard[Sequence[Value]]:
 
 
 def _undescribed(kind: ResourceKind) -> bool:
-    return not (kind.unordered or kind.documents or kind.write_only or kind.contradicted or kind.references)
+    return not (
+        kind.observed or kind.unordered or kind.documents or kind.write_only or kind.contradicted or kind.references
+    )
 
 
 def _skipped(kind: ResourceKind, path: str) -> bool:

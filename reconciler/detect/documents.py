@@ -33,9 +33,14 @@ def parse(value: Value) -> Any | None:
 
 def canonical(document: Any) -> str:
     """One spelling for all documents of the same meaning; only a policy's lists lose their order."""
-    if isinstance(document, Mapping) and "Statement" in document:
+    if is_policy(document):
         document = _policy(document)
     return json.dumps(document, sort_keys=True, default=str)
+
+
+def is_policy(document: Any) -> bool:
+    """Whether a parsed document is one of the IAM policy language."""
+    return isinstance(document, Mapping) and "Statement" in document
 
 
 def as_list(value: Any) -> list[Any]:

@@ -14,20 +14,12 @@ from typing import Any, TypeAlias
 
 from reconciler.events.records import TooMuch, attribution, changed_nothing, mentions, moment_of, text_of, texts
 from reconciler.model import Attribution
+from tenancy.events import API_CALL, CHANGES
 
 LARGEST_BYTES = 1_048_576
 """What SQS lets through at most."""
 
-API_CALL = ("AWS API Call via CloudTrail", "AWS Service Event via CloudTrail")
-CHANGES = (
-    ("aws.ec2", "EC2 Instance State-change Notification"),
-    ("aws.autoscaling", "EC2 Instance Launch Successful"),
-    ("aws.autoscaling", "EC2 Instance Launch Unsuccessful"),
-    ("aws.autoscaling", "EC2 Instance Terminate Successful"),
-    ("aws.autoscaling", "EC2 Instance Terminate Unsuccessful"),
-    ("aws.cloudwatch", "CloudWatch Alarm State Change"),
-)
-"""Source and type of the events, besides API calls, that tell of a change of something declared."""
+API_CALLS = (API_CALL, "AWS Service Event via CloudTrail")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +85,7 @@ def _event(event: Mapping[str, Any], detail: Mapping[str, Any]) -> Message:
     at = moment_of(event.get("time"))
     if not (source and kind and event_id and account and region) or at is None:
         return Poison("not an event")
-    if kind in API_CALL:
+    if kind in API_CALLS:
         if why := changed_nothing(detail):
             return Ignored(why)
         return Change(

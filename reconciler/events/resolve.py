@@ -22,6 +22,7 @@ MOST_MEMBERS = 50_000
 """Servers that are remembered: forged events must not fill the memory."""
 
 RECORDED_UNDER: Mapping[str, tuple[str, ...]] = {
+    "aws:cloudwatch/eventTarget:EventTarget": ("aws:cloudwatch/eventRule:EventRule",),
     "aws:ec2/route:Route": ("aws:ec2/routeTable:RouteTable",),
     "aws:ec2/routeTableAssociation:RouteTableAssociation": ("aws:ec2/routeTable:RouteTable", "aws:ec2/subnet:Subnet"),
     "aws:iam/rolePolicy:RolePolicy": ("aws:iam/role:Role",),

@@ -57,6 +57,8 @@ class ResourceKind:
     """Provider-filled defaults that AWS answers otherwise with nothing wrong: compared only if the program set them."""
     references: frozenset[str] = frozenset()
     """Values that name a resource by id, name or ARN interchangeably (``kmsKeyId``)."""
+    observed: bool = False
+    """Has an observer, which answers in declared spellings: read strictly even where there was no fact to tell."""
 
 
 def digest(*parts: str | None, length: int = 12) -> str:

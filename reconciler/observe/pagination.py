@@ -26,6 +26,9 @@ PAGE_SIZES = {
     "elbv2:DescribeListeners": 400,
     "elbv2:DescribeLoadBalancers": 400,
     "elbv2:DescribeTargetGroups": 400,
+    "events:ListRuleNamesByTarget": 100,
+    "events:ListRules": 100,
+    "events:ListTargetsByRule": 100,
     "iam:ListInstanceProfiles": 1000,
     "iam:ListRoles": 1000,
     "kms:ListAliases": 100,
@@ -34,8 +37,12 @@ PAGE_SIZES = {
     "iam:GetAccountAuthorizationDetails": 1000,
     "logs:DescribeLogGroups": 50,
     "resourcegroupstaggingapi:GetResources": 100,
+    "sqs:ListQueues": 1000,
 }
-"""The largest page each API reference allows: fewer calls for the same answer."""
+"""The largest page each API reference allows: fewer calls for the same answer.
+
+SQS says that there is more only to those who ask for a size.
+"""
 
 _MORE = ("NextToken", "nextToken", "NextMarker", "PaginationToken", "IsTruncated", "Truncated")
 
@@ -80,7 +87,8 @@ def _rows(page: Page, result: str) -> list[Row]:
     if not result:
         return [{key: value for key, value in page.items() if key != "ResponseMetadata"}]
     name = re.split(r"\W", result, maxsplit=1)[0]
-    found = _search(result, page) if name in page else None
+    # A path that says what stands for a missing list is of an API that leaves empty ones out.
+    found = _search(result, page) if name in page or "||" in result else None
     if not isinstance(found, list):
         raise IncompleteAnswer(f"the answer holds no {result}")
     return found

@@ -24,7 +24,8 @@ class Read:
 
     ``operation`` is boto3's name (``describe_vpcs``) or the API's (``DescribeVpcs``). ``result`` is the JMESPath of
     the list in the response whose elements are the rows (``Vpcs``, ``Reservations[].Instances[]``), followed over all
-    pages; empty means the whole response is the only row. ``absent`` lists the error codes by which AWS says that
+    pages; empty means the whole response is the only row. Where AWS leaves an empty list out, the path says so
+    (``QueueUrls || `[]` ``). ``absent`` lists the error codes by which AWS says that
     just this thing does not exist; any other error is a failed read.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from dataclasses import replace
 
 from reconciler.model import ResourceKind
 from reconciler.observe import aws, unmanaged
@@ -19,7 +20,7 @@ def _collect() -> dict[str, Observer]:
         for observer in getattr(plugin, "OBSERVERS", ()):
             if observer.kind.token in found:
                 raise ValueError(f"two observers for {observer.kind.token}; one is in {plugin.__name__}")
-            found[observer.kind.token] = observer
+            found[observer.kind.token] = replace(observer, kind=replace(observer.kind, observed=True))
     return found
 
 

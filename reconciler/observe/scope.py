@@ -20,9 +20,11 @@ from reconciler.observe.aws import (
     elbv2_common,
     elbv2_load_balancer,
     elbv2_target_group,
+    eventbridge,
     kms,
     logs,
     s3,
+    sqs,
 )
 from reconciler.observe.aws._common import call, text
 from reconciler.observe.reads import Read
@@ -52,9 +54,11 @@ _INDEXED = {
         "aws:lb/targetGroup:TargetGroup",
         "aws:lb/listener:Listener",
     ),
+    eventbridge.TAG_INDEX: ("aws:cloudwatch/eventRule:EventRule",),
     kms.TAG_INDEX: ("aws:kms/key:Key",),
     logs.TAG_INDEX: ("aws:cloudwatch/logGroup:LogGroup",),
     s3.TAG_INDEX: ("aws:s3/bucket:Bucket",),
+    sqs.TAG_INDEX: ("aws:sqs/queue:Queue",),
 }
 
 _Few: TypeAlias = Mapping[str, Sequence[DeclaredResource]]
@@ -163,17 +167,18 @@ def _aliases(few: _Few) -> list[Read] | None:
 
 
 def _index(read: Read, types: Sequence[str]) -> Callable[[_Few], list[Read] | None]:
-    """The rows of one cell's tenants: a resource that lost its tags is not there, and is then asked for its tags."""
+    """The rows of one cell's tenants, or of all of the cell where one is no tenant's.
+
+    A resource that lost its tags is not there, and is then asked for its tags.
+    """
 
     def narrow(few: _Few) -> list[Read] | None:
         owners = {_owner(resource) for type_ in types for resource in few.get(type_, ())}
         cells, tenants = {cell for cell, _ in owners}, {tenant for _, tenant in owners}
-        if None in cells or None in tenants or len(cells) != 1 or len(tenants) > _TENANTS:
+        if None in cells or len(cells) != 1 or len(tenants) > _TENANTS:
             return None
-        filters = (
-            (("Key", CELL), ("Values", tuple(sorted(map(str, cells))))),
-            (("Key", TENANT), ("Values", tuple(sorted(map(str, tenants))))),
-        )
+        wanted = {CELL: cells} if None in tenants else {CELL: cells, TENANT: tenants}
+        filters = tuple((("Key", key), ("Values", tuple(sorted(map(str, of))))) for key, of in wanted.items())
         params = {name: list(value) for name, value in read.params}
         return [call(read.service, read.operation, read.result, target="tenants", TagFilters=filters, **params)]
 

@@ -69,8 +69,9 @@ class Budget:
         facts = declared.tenants.get(tenant or "")
         everything = len(declared.resources)
         pool = len(declared.of(tenant)) if tenant is not None else everything
+        whose = f"the budget of tenant {tenant}" if tenant is not None else "the budget of what no tenant owns"
         purses = [
-            self._purse("tenant", tenant or "", f"the budget of tenant {tenant}", policy.budget_tenant, pool),
+            self._purse("tenant", tenant or "", whose, policy.budget_tenant, pool),
             self._purse("global", "", "the cell's budget", policy.budget_global, everything),
         ]
         if facts and (limit := policy.budget_tier.get(facts.tier)):

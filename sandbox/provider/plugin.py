@@ -18,6 +18,7 @@ from sandbox.provider import (
     cloudwatch,
     ec2,
     elbv2,
+    eventbridge,
     iam,
     kms,
     launch_template,
@@ -25,6 +26,7 @@ from sandbox.provider import (
     logs,
     s3,
     security_group,
+    sqs,
 )
 from sandbox.provider.aws import Clients
 from sandbox.provider.check import complete, imported, unknown_inputs
@@ -34,11 +36,11 @@ from sandbox.provider.invokes import INVOKES
 from sandbox.provider.table import Call, Kind
 from sandbox.provider.values import Properties, plain_map, wrap_map
 
-KINDS: dict[str, Kind] = {
-    kind.type: kind
-    for module in (autoscaling, cloudwatch, ec2, elbv2, iam, kms, launch_template, listener, logs, s3, security_group)
-    for kind in module.KINDS
-}
+_MODULES = (
+    *(autoscaling, cloudwatch, ec2, elbv2, eventbridge, iam, kms, launch_template, listener, logs, s3),
+    *(security_group, sqs),
+)
+KINDS: dict[str, Kind] = {kind.type: kind for module in _MODULES for kind in module.KINDS}
 SETTINGS = frozenset({"region", "version", "skipCredentialsValidation", "skipRegionValidation", "allowedAccountIds"})
 """Provider settings that it takes. ``allowedAccountIds`` and the skips change nothing here: the endpoint is local."""
 HOW = {

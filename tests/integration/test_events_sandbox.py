@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,19 @@ from reconciler.present.documents import finding_document
 from reconciler.reacting import Reacting
 from reconciler.service import Service
 from reconciler.settings import EventSettings, Settings, load
-from tests.integration.loop import GOLD, SILVER, Cell, assert_clean, failing, names, quietly, until
+from tests.integration.loop import (
+    GOLD,
+    SILVER,
+    TENANTS,
+    Cell,
+    assert_clean,
+    failing,
+    names,
+    naming,
+    quietly,
+    things,
+    until,
+)
 
 pytestmark = pytest.mark.engine
 
@@ -108,4 +121,28 @@ def test_a_scan_asks_cloudtrail_who_it_was(cell: Cell, monkeypatch: pytest.Monke
     assert all(f.attribution is None for f in scan.findings if f.verdict is Verdict.PASS)
     assert {f.id for f in scan.failing} == set(failing(scan))
     cell.repair(GOLD)
+    assert_clean(cell.scan())
+
+
+def test_the_queue_itself_is_kept_and_no_tenant_is_touched(cell: Cell) -> None:
+    """What the cell declares for itself is found opened to everybody and set back, by one call that names no tenant's
+    resource; the outputs of the stack are those of the whole cell (I10)."""
+    sqs, url = cell.client("sqs"), cell.sandbox.environment()["STACKMEND_EVENTS__QUEUE_URL"]
+    everybody = {"Effect": "Allow", "Principal": "*", "Action": "sqs:*", "Resource": "*"}
+    opened = {"Version": "2012-10-17", "Statement": [everybody]}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(opened)})
+    scan = cell.scan()
+    (found,) = scan.failing
+    assert (found.type, found.tenant, found.property) == ("aws:sqs/queuePolicy:QueuePolicy", None, "policy")
+
+    cell.control.reset()
+    (outcome,) = cell.repair().outcomes
+    assert (outcome.status.value, outcome.tenant, names(outcome)) == ("healed", None, {"events-queue-policy"})
+    assert [w.call for w in cell.control.writes()] == ["sqs:SetQueueAttributes"]
+    assert naming(cell.control.writes(), things(scan, TENANTS)) == []
+    (declared,) = (r for r in scan.declared.resources.values() if r.urn == found.urn)
+    answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
+    assert json.loads(answer["Attributes"]["Policy"]) == json.loads(str(declared.inputs["policy"]))
+    outputs = cell.sandbox.stack().outputs()
+    assert (outputs["events_queue_url"].value, set(outputs["tenants"].value)) == (url, set(TENANTS))
     assert_clean(cell.scan())

@@ -98,7 +98,7 @@ aws.cloudwatch.MetricAlarm("t-5xx", namespace="AWS/ApplicationELB", metric_name=
 if "unknown input" in variant:
     aws.ec2.Vpc("t-more", cidr_block="10.8.0.0/16", ipv6_netmask_length=56)
 if "unknown type" in variant:
-    aws.sqs.Queue("t-queue")
+    aws.sns.Topic("t-topic")
 if "refused by AWS" in variant:
     aws.ec2.Subnet("t-bad", vpc_id=vpc.id, cidr_block="192.168.0.0/24")
 pulumi.export("vpc", vpc.id)
@@ -310,7 +310,7 @@ def test_changes_of_the_program_are_made_in_place(world: World) -> None:
             "unknown input",
             "knows no input ipv6NetmaskLength of aws:ec2/vpc:Vpc; it knows cidrBlock",
         ),
-        ("unknown type", "the stand-in provider does not know the resource type aws:sqs/queue:Queue"),
+        ("unknown type", "the stand-in provider does not know the resource type aws:sns/topic:Topic"),
         ("refused by AWS", "An error occurred (InvalidSubnet.Range) when calling the CreateSubnet operation"),
     ],
 )

@@ -120,6 +120,9 @@ def record(
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="pulumi_aws")
         pulumi.runtime.set_mocks(recorder, project="stackmend", stack=stack, monitor=_Monitor(recorder))
         pulumi.runtime.set_all_config(dict(config or {}))
+        stack_resource = pulumi.runtime.get_root_resource()
+        assert isinstance(stack_resource, Stack)
+        stack_resource.outputs = {}  # It outlives a run, and would keep what the last one said.
         try:
             run()
         finally:

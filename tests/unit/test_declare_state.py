@@ -16,7 +16,7 @@ from reconciler.declare.state import parse
 from reconciler.declare.values import SIGNATURE, decode, encode, value
 from reconciler.errors import StateError
 from reconciler.model import Declared, Secret, TenantFacts, Unreadable
-from tests.unit.declare_worlds import NETWORK, SECRET, STACK, resource, state, tags, urn
+from tests.unit.declare_worlds import NETWORK, SECRET, STACK, component, resource, state, tags, urn
 
 RECORDED = Path(__file__).parents[3] / "shared" / "recorded"
 
@@ -112,6 +112,9 @@ def test_the_old_half_of_a_replacement_is_not_declared() -> None:
     assert read(new, old).resources[urn("a")].id == "new"
     assert read(old, new).resources[urn("a")].id == "new"
     assert read(old).resources == {}
+    # The engine lets what waits for its deletion be a parent: the tenant above it is still found.
+    (child,) = read(old, resource("b", parent=urn("a"))).resources.values()
+    assert (child.name, child.tenant) == ("b", "acme")
 
 
 def test_protection_and_external_are_kept() -> None:
@@ -166,6 +169,9 @@ def test_the_account_is_the_one_that_owns_most() -> None:
     assert read(resource("a", outputs=other), resource("b", outputs=owned), resource("c")).account == "123456789012"
     assert read(resource("a", outputs={"arn": SECRET, "ownerId": "nobody"})).account == ""
     assert read(resource("a", outputs={"arn": "arn:aws:s3:::bucket"})).account == ""
+    api = {"arn": "arn:aws:apigateway:eu-west-1::/restapis/q7", "executionArn": "arn:aws:execute-api:eu-west-1:{}:q7"}
+    called = api | {"executionArn": api["executionArn"].format("123456789012")}
+    assert read(resource("a", outputs=called), resource("b", outputs=api)).account == "123456789012"
 
 
 def test_the_region_of_the_resources_outranks_the_providers() -> None:
@@ -174,6 +180,49 @@ def test_the_region_of_the_resources_outranks_the_providers() -> None:
     assert read(*regional, resource("c")).region == "eu-north-1"
     assert read(resource("c")).region == "eu-west-1"
     assert read().region == "eu-west-1"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "region"),
+    [
+        ([{"arn": "arn:aws:sqs:eu-south-2:123456789012:q"}, {"arn": "arn:aws:iam::123456789012:role/r"}], "eu-south-2"),
+        ([{"arn": "arn:aws:apigateway:eu-south-2::/restapis/q7"}], "eu-south-2"),
+        ([{"arn": "arn:aws:s3:::b", "region": "eu-south-2"}], "eu-south-2"),
+        ([{"arn": f"arn:aws:acm:{place}:123456789012:certificate/c"} for place in ("x-1", "y-1", "y-1")], "y-1"),
+        ([{"arn": "arn:aws:iam::123456789012:user/u", "region": SECRET}, {}], ""),
+    ],
+)
+def test_without_a_region_in_the_provider_what_it_made_tells(outputs: list[dict[str, Any]], region: str) -> None:
+    """A provider that takes all its configuration from the environment has neither inputs nor outputs in the state."""
+    document = state([resource(f"r{i}", outputs=made) for i, made in enumerate(outputs)])
+    for key in ("inputs", "outputs"):
+        del document["deployment"]["resources"][1][key]
+    assert parse(document, cell="dev").region == region
+
+
+def test_unusual_forms_are_read() -> None:
+    """What exports of other years and other languages leave out, say with null, or add is no damage."""
+    bare = {"urn": urn("bare", "aws:sqs/queue:Queue"), "custom": True, "type": "aws:sqs/queue:Queue"}
+    nothing = dict.fromkeys(
+        ("id", "parent", "provider", "inputs", "outputs", "dependencies", "propertyDependencies", "created", "protect")
+    )
+    mixin = component(urn("mixin", "aws:sqs:QueueEventSubscription"), urn("a"))
+    old = resource(
+        "old",
+        inputs={"tags": {"__defaults": [], "app": "x"}, "password": "in clear"},
+        outputs={"arn": None, "tagsAll": SECRET, "password": SECRET},
+        propertyDependencies={"tags": None, "renamed": None},
+        additionalSecretOutputs=["tagsAll"],
+    )
+    more: dict[str, Any] = {"aliases": [], "initErrors": None, "stackTrace": [{}], "external": None}
+    document = state([resource("a", **more), mixin, {**bare, "urn": urn("b")}, bare | nothing, old])
+    document["deployment"] |= {"pending_operations": None, "secrets_providers": {"type": "passphrase"}}
+    del document["deployment"]["metadata"]
+    found = {r.name: r for r in parse(document, cell="dev").resources.values()}
+    assert list(found) == ["a", "b", "bare", "old"]
+    assert (found["bare"].id, found["bare"].inputs, found["bare"].tenant) == ("", {}, None)
+    assert found["old"].inputs["tags"] == {"app": "x"}
+    assert found["old"].programmed == {"tags", "renamed"}
 
 
 def test_pending_operations_are_kept() -> None:

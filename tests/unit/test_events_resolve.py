@@ -17,6 +17,7 @@ from tests.unit.events_worlds import (
     change,
     envelope,
     resolver,
+    resource,
 )
 
 MEMBER = "i-0123456789abcdef0"
@@ -61,6 +62,27 @@ def test_a_change_leads_to_what_it_names_and_what_uses_that(event: Any, look_at:
     found = resolver().concerned(change(event))
     assert set(found.look_at) == look_at
     assert set(found.about) == about
+
+
+@pytest.mark.parametrize(
+    ("event", "about"),
+    [
+        (api_call("sqs", "SetQueueAttributes", {"queueUrl": "https://sqs/q"}), {"queue", "queue-policy"}),
+        (api_call("events", "DisableRule", {"name": "changes"}), {"rule", "target"}),
+        (api_call("events", "RemoveTargets", {"rule": "changes", "ids": ["queue"]}), {"rule", "target"}),
+    ],
+)
+def test_a_change_of_the_queue_of_changes_itself(event: Any, about: set[str]) -> None:
+    """Whoever has such events sent to the queue gets a look at it, and is told who it was."""
+    declared = cell(
+        resource("aws:sqs/queue:Queue", "queue", "https://sqs/q"),
+        resource("aws:cloudwatch/eventRule:EventRule", "rule", "changes"),
+        resource("aws:sqs/queuePolicy:QueuePolicy", "queue-policy", "https://sqs/q", "queue", "rule"),
+        resource("aws:cloudwatch/eventTarget:EventTarget", "target", "changes-queue", "queue", "rule"),
+    )
+    found = Resolver(declared, {}).concerned(change(event))
+    assert set(found.about) == about
+    assert found.look_at >= found.about
 
 
 def test_no_other_tenant_is_looked_at() -> None:

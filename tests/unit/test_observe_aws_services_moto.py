@@ -1,4 +1,5 @@
-"""The observers of load balancing, S3, KMS, IAM, logs and alarms against a server that speaks AWS's protocols."""
+"""The observers of load balancing, S3, KMS, IAM, logs, alarms, queues and events against a server that speaks AWS's
+protocols."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ import pytest
 from reconciler.detect.diff import differences
 from reconciler.detect.rule import items, mapping
 from reconciler.model import DeclaredResource, ObservedResource, Presence, Value
-from reconciler.observe.aws import cloudwatch, elbv2, iam, kms, logs, s3
+from reconciler.observe.aws import cloudwatch, elbv2, eventbridge, iam, kms, logs, s3, sqs
 from reconciler.observe.clients import Clients
 from reconciler.observe.executor import run
 from reconciler.observe.reads import Answer, Answers, Failed, Missing, More, Observer, Read, Sight
@@ -26,7 +27,9 @@ from tests.moto_server import empty
 from tests.unit.observe_aws_answers import ACCOUNT, REGION, TAGS, pairs, resource
 
 OBSERVERS: Mapping[str, Observer] = {
-    observer.kind.token: observer for module in (elbv2, s3, kms, iam, logs, cloudwatch) for observer in module.OBSERVERS
+    observer.kind.token: observer
+    for module in (elbv2, s3, kms, iam, logs, cloudwatch, sqs, eventbridge)
+    for observer in module.OBSERVERS
 }
 POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": "*"}]}
 TRUST = {
@@ -126,6 +129,7 @@ def cloud(endpoint: str, connection: tuple[Callable[[str], Any], Clients]) -> Cl
     _storage(here)
     _compute(here)
     _ingress(here)
+    _messages(here)
     return here
 
 
@@ -338,6 +342,44 @@ def _ingress(cloud: Cloud) -> None:
     )
 
 
+def _messages(cloud: Cloud) -> None:
+    queues, events, name = cloud.client("sqs"), cloud.client("events"), "stackmend-events-dev"
+    queues.create_queue(QueueName=f"{name}-2")
+    attributes = {"VisibilityTimeout": "900", "SqsManagedSseEnabled": "true", "Policy": json.dumps(POLICY)}
+    url = queues.create_queue(QueueName=name, Attributes=attributes, tags=TAGS)["QueueUrl"]
+    cloud.add(
+        "aws:sqs/queue:Queue",
+        url,
+        name=name,
+        messageRetentionSeconds=345_600,
+        visibilityTimeoutSeconds=900,
+        sqsManagedSseEnabled=True,
+        tags=TAGS,
+    )
+    cloud.add("aws:sqs/queuePolicy:QueuePolicy", url, queueUrl=url, policy=json.dumps(POLICY, indent=1))
+    events.put_rule(Name=f"{name}-2", EventPattern='{"source": ["aws.s3"]}')
+    events.put_rule(Name=name, EventPattern='{"source": ["aws.ec2"]}', State="ENABLED", Tags=pairs(TAGS))
+    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
+    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+    cloud.add(
+        "aws:cloudwatch/eventRule:EventRule",
+        name,
+        name=name,
+        eventBusName="default",
+        eventPattern='{"source":["aws.ec2"]}',
+        state="ENABLED",
+        tags=TAGS,
+    )
+    cloud.add(
+        "aws:cloudwatch/eventTarget:EventTarget",
+        f"{name}-queue",
+        rule=name,
+        targetId="queue",
+        arn=arn,
+        eventBusName="default",
+    )
+
+
 def test_a_tenant_as_declared_is_found_and_has_not_drifted(cloud: Cloud) -> None:
     """Every type shows no drift, is found again by its inputs, and tells its tags where it has any."""
     assert {type_: cloud.drift(type_) for type_ in OBSERVERS} == {type_: [] for type_ in OBSERVERS}
@@ -369,6 +411,13 @@ def test_what_somebody_changed_is_drift(cloud: Cloud) -> None:
     cloud.client("iam").tag_role(RoleName=role, Tags=[{"Key": "stackmend:tenant", "Value": "other"}])
     cloud.client("iam").remove_role_from_instance_profile(InstanceProfileName=role, RoleName=role)
     cloud.client("logs").delete_retention_policy(logGroupName=GROUP)
+    queues, events = cloud.client("sqs"), cloud.client("events")
+    url, rule = id_of["aws:sqs/queue:Queue"], id_of["aws:cloudwatch/eventRule:EventRule"]
+    opened = {**POLICY, "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sqs:*", "Resource": "*"}]}
+    queues.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1", "Policy": json.dumps(opened)})
+    queues.untag_queue(QueueUrl=url, TagKeys=list(TAGS))
+    events.disable_rule(Name=rule)
+    events.put_targets(Rule=rule, Targets=[{"Id": "queue", "Arn": f"arn:aws:sqs:{REGION}:999999999999:x"}])
     watch.disable_alarm_actions(AlarmNames=[id_of["aws:cloudwatch/metricAlarm:MetricAlarm"]])
     watch.set_alarm_state(
         AlarmName=id_of["aws:cloudwatch/metricAlarm:MetricAlarm"], StateValue="ALARM", StateReason="test"
@@ -385,6 +434,10 @@ def test_what_somebody_changed_is_drift(cloud: Cloud) -> None:
         "aws:iam/instanceProfile:InstanceProfile": ["role"],
         "aws:cloudwatch/logGroup:LogGroup": ["retentionInDays"],
         "aws:cloudwatch/metricAlarm:MetricAlarm": ["actionsEnabled"],
+        "aws:sqs/queue:Queue": ["visibilityTimeoutSeconds", "tags"],
+        "aws:sqs/queuePolicy:QueuePolicy": ["policy"],
+        "aws:cloudwatch/eventRule:EventRule": ["state"],
+        "aws:cloudwatch/eventTarget:EventTarget": ["arn"],
     }
     assert "isEnabled" in drift["aws:kms/key:Key"]
     key = cloud.see("aws:kms/key:Key")
@@ -423,6 +476,15 @@ def test_what_somebody_deleted_is_missing(cloud: Cloud) -> None:
     roles.delete_role(RoleName=role)
     cloud.client("kms").delete_alias(AliasName=ALIAS)
     cloud.client("logs").delete_log_group(logGroupName=GROUP)
+    queues, events = cloud.client("sqs"), cloud.client("events")
+    url, rule = id_of["aws:sqs/queue:Queue"], id_of["aws:cloudwatch/eventRule:EventRule"]
+    queues.set_queue_attributes(QueueUrl=url, Attributes={"Policy": ""})
+    events.remove_targets(Rule=rule, Ids=["queue"])
+    alone = ("aws:sqs/queuePolicy:QueuePolicy", "aws:cloudwatch/eventTarget:EventTarget")
+    assert all(isinstance(cloud.see(type_), Missing) for type_ in alone)
+    assert cloud.drift("aws:sqs/queue:Queue") == cloud.drift("aws:cloudwatch/eventRule:EventRule") == []
+    queues.delete_queue(QueueUrl=url)
+    events.delete_rule(Name=rule)
     cloud.client("cloudwatch").delete_alarms(AlarmNames=[id_of["aws:cloudwatch/metricAlarm:MetricAlarm"]])
 
     missing = {type_ for type_ in OBSERVERS if isinstance(cloud.see(type_), Missing)}

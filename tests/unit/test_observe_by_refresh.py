@@ -30,15 +30,15 @@ from reconciler.observe.observe import observe
 from reconciler.observe.reads import Answer, Missing
 from tests.unit.observe_worlds import Table, declared, resource, rows
 
-QUEUE_TYPE = "aws:sqs/queue:Queue"
+TOPIC_TYPE = "aws:sns/topic:Topic"
 INPUTS: dict[str, Value] = {"delaySeconds": 5, "policy": "p", "tags": {"a": "1"}}
 
 
-def queue(name: str = "q", inputs: Mapping[str, Value] = INPUTS) -> DeclaredResource:
-    return resource(QUEUE_TYPE, name, f"https://{name}", inputs)
+def topic(name: str = "q", inputs: Mapping[str, Value] = INPUTS) -> DeclaredResource:
+    return resource(TOPIC_TYPE, name, f"https://{name}", inputs)
 
 
-QUEUE = queue()
+TOPIC = topic()
 
 
 def same(inputs: Mapping[str, Value] = INPUTS, **live: Value) -> Refreshed:
@@ -46,11 +46,11 @@ def same(inputs: Mapping[str, Value] = INPUTS, **live: Value) -> Refreshed:
 
 
 def seen(answer: Refreshed | Unreadable) -> ObservedResource:
-    return see_by_refresh([QUEUE], lambda urns: dict.fromkeys(urns, answer))[QUEUE.urn]
+    return see_by_refresh([TOPIC], lambda urns: dict.fromkeys(urns, answer))[TOPIC.urn]
 
 
 def findings(answer: Refreshed | Unreadable) -> list[Finding]:
-    return list(drift(QUEUE, seen(answer), ResourceKind(QUEUE_TYPE)))
+    return list(drift(TOPIC, seen(answer), ResourceKind(TOPIC_TYPE)))
 
 
 def test_same_is_present_and_as_declared_whatever_the_spelling() -> None:
@@ -82,12 +82,12 @@ def test_a_property_that_is_gone_is_seen_as_nothing() -> None:
 
 def test_the_provider_outranks_the_tolerant_comparison() -> None:
     """Lists of an unknown type are compared without order here; if the provider says that they differ, they do."""
-    ordered = queue(inputs={"steps": ["a", "b"]})
+    ordered = topic(inputs={"steps": ["a", "b"]})
     answer = Refreshed(
         "https://q", True, frozenset({"steps"}), before={"steps": ["a", "b"]}, inputs={"steps": ["b", "a"]}
     )
     shown = see_by_refresh([ordered], lambda urns: dict.fromkeys(urns, answer))[ordered.urn]
-    (finding,) = drift(ordered, shown, ResourceKind(QUEUE_TYPE))
+    (finding,) = drift(ordered, shown, ResourceKind(TOPIC_TYPE))
     assert (finding.verdict, finding.observed) == (Verdict.FAIL, ["b", "a"])
 
 
@@ -128,31 +128,31 @@ def test_an_engine_that_cannot_look_makes_unknown(error: Exception) -> None:
     def refresh(urns: Collection[Urn]) -> Mapping[Urn, Refreshed | Unreadable]:
         raise error
 
-    shown = see_by_refresh([QUEUE], refresh)[QUEUE.urn]
+    shown = see_by_refresh([TOPIC], refresh)[TOPIC.urn]
     assert shown.presence is Presence.UNKNOWN
     assert str(error) in shown.reason
 
 
 def test_one_that_fails_does_not_hide_the_others() -> None:
     """The engine stops at the first failure, so what it did not get to is asked for again without the failed one."""
-    queues = [queue(name) for name in ("q", "r", "s")]
+    topics = [topic(name) for name in ("q", "r", "s")]
     asked: list[list[Urn]] = []
 
     def refresh(urns: Collection[Urn]) -> Mapping[Urn, Refreshed | Unreadable]:
         asked.append(list(urns))
-        if queues[0].urn in urns:
-            return {queues[0].urn: Unreadable("denied")}
+        if topics[0].urn in urns:
+            return {topics[0].urn: Unreadable("denied")}
         return {u: Refreshed(f"https://{u[-1]}", True, frozenset(), INPUTS, INPUTS) for u in urns}
 
-    shown = see_by_refresh(queues, refresh)
-    assert [shown[q.urn].presence for q in queues] == [Presence.UNKNOWN, Presence.PRESENT, Presence.PRESENT]
-    assert asked == [[q.urn for q in queues], [q.urn for q in queues[1:]]]
+    shown = see_by_refresh(topics, refresh)
+    assert [shown[q.urn].presence for q in topics] == [Presence.UNKNOWN, Presence.PRESENT, Presence.PRESENT]
+    assert asked == [[q.urn for q in topics], [q.urn for q in topics[1:]]]
 
 
 @given(st.lists(st.integers(0, 3), max_size=8))
 def test_it_ends_and_names_every_resource(batches: list[int]) -> None:
     """However little the engine answers at a time, it is asked a few times only, and nothing is left out."""
-    queues = [queue(f"q{i}") for i in range(10)]
+    topics = [topic(f"q{i}") for i in range(10)]
     sizes = iter(batches)
     asked = 0
 
@@ -161,8 +161,8 @@ def test_it_ends_and_names_every_resource(batches: list[int]) -> None:
         asked += 1
         return {u: Unreadable("denied") for u in list(urns)[: next(sizes, 0)]}
 
-    shown = see_by_refresh(queues, refresh)
-    assert shown.keys() == {q.urn for q in queues}
+    shown = see_by_refresh(topics, refresh)
+    assert shown.keys() == {q.urn for q in topics}
     assert {o.presence for o in shown.values()} == {Presence.UNKNOWN}
     assert asked <= ROUNDS
 
@@ -170,12 +170,12 @@ def test_it_ends_and_names_every_resource(batches: list[int]) -> None:
 def test_secrets_stay_closed() -> None:
     """I13: a declared secret is not compared and a live value that is one is not shown."""
     inputs: dict[str, Value] = {"key": Secret(), "plain": 1}
-    keeper = queue(inputs=inputs)
+    keeper = topic(inputs=inputs)
     answer = Refreshed(
         "https://q", True, frozenset({"key", "plain"}), inputs, {"key": Secret(), "plain": Secret()}, {"key": "hush"}
     )
     shown = see_by_refresh([keeper], lambda urns: dict.fromkeys(urns, answer))[keeper.urn]
-    found = list(drift(keeper, shown, ResourceKind(QUEUE_TYPE)))
+    found = list(drift(keeper, shown, ResourceKind(TOPIC_TYPE)))
     assert [f.property for f in found] == ["plain"]
     assert "hush" not in repr(found)
 
@@ -194,14 +194,14 @@ def test_only_types_without_an_observer_go_to_the_engine() -> None:
         asked.append(urns)
         return {u: same() for u in urns}
 
-    both = observe(declared(SUBNET, QUEUE), Table(FINE), refresh=refresh)
-    assert asked == [[QUEUE.urn]]
+    both = observe(declared(SUBNET, TOPIC), Table(FINE), refresh=refresh)
+    assert asked == [[TOPIC.urn]]
     assert {u: (o.presence, o.path) for u, o in both.resources.items()} == {
         SUBNET.urn: (Presence.PRESENT, Path.BULK),
-        QUEUE.urn: (Presence.PRESENT, Path.REFRESH),
+        TOPIC.urn: (Presence.PRESENT, Path.REFRESH),
     }
     assert both.spans.keys() == {Path.BULK, Path.REFRESH}
-    alone = observe(declared(SUBNET, QUEUE), Table(FINE), refresh=refresh, only={SUBNET.urn})
+    alone = observe(declared(SUBNET, TOPIC), Table(FINE), refresh=refresh, only={SUBNET.urn})
     assert len(asked) == 1
     assert alone.spans.keys() == {Path.BULK}
 

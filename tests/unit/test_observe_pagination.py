@@ -78,6 +78,15 @@ def test_an_answer_without_the_list_is_no_answer(page: Mapping[str, Any]) -> Non
         follow(Pages(page), {}, result="Vpcs", paging=VPCS)
 
 
+def test_a_list_that_is_left_out_when_it_is_empty() -> None:
+    """Only where the read says so is a missing list an empty one, on any page."""
+    result = "QueueUrls[].{QueueUrl: @} || `[]`"
+    paging = {**VPCS, "result_key": "QueueUrls"}
+    assert follow(Pages({}), {}, result=result, paging=paging) == ()
+    more = Pages({"QueueUrls": ["a"], "NextToken": "t"}, {"QueueUrls": ["b"]})
+    assert follow(more, {}, result=result, paging=paging) == ({"QueueUrl": "a"}, {"QueueUrl": "b"})
+
+
 def test_lists_within_lists() -> None:
     """Instances stand inside reservations; a reservation without any adds none."""
     page = {"Reservations": [{"Instances": [{"i": 1}, {"i": 2}]}, {"Instances": []}, {"Instances": [{"i": 3}]}]}

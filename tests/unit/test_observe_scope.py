@@ -162,11 +162,21 @@ def test_many_are_read_whole() -> None:
     assert OBSERVERS[type_].reads(few[0])[0] not in scope(many)
 
 
-@pytest.mark.parametrize("tags", [None, {"stackmend:cell": "dev"}, {"stackmend:tenant": "acme"}])
+@pytest.mark.parametrize("tags", [None, {"stackmend:tenant": "acme"}])
 def test_who_has_no_owner_is_looked_for_everywhere(tags: Any) -> None:
-    """The tag index is narrowed by owner only if every resource looked at declares one."""
+    """The tag index is narrowed only if every resource looked at declares its cell."""
     alarm = resource("aws:cloudwatch/metricAlarm:MetricAlarm", "a", "a", {"tags": tags} if tags else {})
     index = OBSERVERS[alarm.type].reads(alarm)[1]
     assert index not in scope([alarm])
     owner = {"stackmend:cell": "dev", "stackmend:tenant": "acme"}
     assert index in scope([resource(alarm.type, "a", "a", {"tags": owner})])
+
+
+def test_what_is_no_tenants_is_looked_for_in_the_cell() -> None:
+    """The tag index is narrowed to the cell, for its tenants' too, where one of those looked at is the cell's own."""
+    own = resource("aws:sqs/queue:Queue", "q", "https://q", {"tags": {"stackmend:cell": "dev"}})
+    theirs = resource(own.type, "t", "https://t", {"tags": {"stackmend:cell": "dev", "stackmend:tenant": "acme"}})
+    index = OBSERVERS[own.type].reads(own)[1]
+    for looked_at, keys in (([own, theirs], ["stackmend:cell"]), ([theirs], ["stackmend:cell", "stackmend:tenant"])):
+        (read,) = scope(looked_at)[index]
+        assert [dict(one)["Key"] for one in dict(read.params)["TagFilters"]] == keys

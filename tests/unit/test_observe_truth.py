@@ -114,9 +114,9 @@ def test_absence_takes_two_answers(listing: Answer, direct: Answer) -> None:
 
 def test_a_type_without_an_observer_is_unknown() -> None:
     """What cannot be seen is said to be unknown, never skipped."""
-    queue = resource("aws:sqs/queue:Queue", "q", "https://q", {})
-    seen = observe(declared(queue), Table({})).resources[queue.urn]
-    assert (seen.presence, seen.reason) == (Presence.UNKNOWN, "no observer for type aws:sqs/queue:Queue")
+    topic = resource("aws:sns/topic:Topic", "t", "arn:q", {})
+    seen = observe(declared(topic), Table({})).resources[topic.urn]
+    assert (seen.presence, seen.reason) == (Presence.UNKNOWN, "no observer for type aws:sns/topic:Topic")
 
 
 # --- observers that misbehave ------------------------------------------------------------------------------

@@ -223,6 +223,8 @@ ANSWERS: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ("kms", "list_aliases", {}),
     ("cloudwatch", "describe_alarms", {}),
     ("logs", "describe_log_groups", {}),
+    ("sqs", "list_queues", {"MaxResults": 1000}),
+    ("events", "list_rules", {"EventBusName": "default"}),
     ("iam", "get_account_authorization_details", {"Filter": ["Role"]}),
     ("iam", "get_role", {"RoleName": "r"}),
     ("resourcegroupstaggingapi", "get_resources", {}),
@@ -252,6 +254,9 @@ def test_answers_are_botocores(served: Clients, service: str, operation: str, pa
         ("kms", "describe_key", {"KeyId": "k"}, "[]"),
         ("kms", "describe_key", {"KeyId": "k"}, "{}"),
         ("kms", "describe_key", {"KeyId": "k"}, '{"KeyMetadata": "gone"}'),
+        ("events", "list_rules", {}, "{}"),
+        ("sqs", "list_queues", {}, ""),
+        ("sqs", "list_queues", {}, "[]"),
         ("kms", "list_keys", {}, '{"Keys": {"a": 1}}'),
         ("kms", "list_keys", {}, '{"Keys": ["a"]}'),
         ("kms", "describe_key", {"KeyId": "k"}, "<html/>"),
@@ -284,6 +289,12 @@ def test_a_bucket_elsewhere_is_left_to_botocore(clients: Clients, line: Line) ->
         with pytest.raises(ClientError):
             clients.wire("s3").call("get_bucket_versioning", {"Bucket": "far-bucket"})
         assert len(line.sent) == sent
+
+
+def test_sqs_leaves_out_what_is_empty(clients: Clients, line: Line) -> None:
+    """An account without queues is an object with nothing in it, which no other service's answer is."""
+    line.reply = (200, "{}")
+    assert clients.wire("sqs").call("list_queues", {"MaxResults": 1000}) == {}
 
 
 def test_nothing_where_something_was_is_left_out(clients: Clients, line: Line) -> None:

@@ -64,6 +64,16 @@ def test_repairs_at_once_have_a_limit() -> None:
     assert (len(result.repairs), {d.setting for d in result.deferrals}) == (2, {"budget.repairs"})
 
 
+def test_what_no_tenant_owns_has_a_budget_and_no_tenants_name() -> None:
+    """I03: resources of the cell itself are repaired beside a tenant's, and what does not fit is told as theirs."""
+    bad = [resource("acme-1"), *(resource(f"shared-{i}", None) for i in range(3))]
+    result = planned(scan(cell(*bad), *map(finding, bad)), replace(ROOMY, budget_tenant=Limit(count=2)))
+    assert sorted(str(r.tenant) for r in result.repairs) == ["None", "None", "acme"]
+    (deferral,) = result.deferrals
+    assert deferral.setting == "budget.tenant"
+    assert deferral.reason.startswith("the budget of what no tenant owns for this pass is spent")
+
+
 def in_zones(group: Urn, zones: str) -> Fleet:
     members = tuple(Member(f"i-{n}", z, "InService", "running", "healthy") for n, z in enumerate(zones))
     return Fleet(group, "g", len(members), 1, len(members) + 1, members)

@@ -68,8 +68,8 @@ def test_settings_it_would_ignore_are_refused(monkeypatch: pytest.MonkeyPatch) -
 def test_types_of_children_are_found_and_unknown_ones_named() -> None:
     """The type is the last part of the URN's types; an unknown one is named in the error."""
     assert kind_of(urn("aws:ec2/vpc:Vpc")).type == "aws:ec2/vpc:Vpc"
-    with pytest.raises(ProviderError, match="does not know the resource type aws:sqs/queue:Queue"):
-        kind_of(urn("aws:sqs/queue:Queue"))
+    with pytest.raises(ProviderError, match="does not know the resource type aws:sns/topic:Topic"):
+        kind_of(urn("aws:sns/topic:Topic"))
 
 
 def test_check_names_the_type_and_the_unknown_input(plugin: AwsStandIn) -> None:

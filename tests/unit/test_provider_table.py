@@ -68,10 +68,12 @@ def test_every_input_has_one_way_to_change(kind: Kind) -> None:
     assert kind.emptied <= kind.inputs
 
 
-def test_the_types_of_a_tenant_are_known() -> None:
-    """Every resource type that a tenant is made of has an entry."""
+def test_the_types_of_a_cell_are_known() -> None:
+    """Every resource type that a cell is made of has an entry, and no other."""
     assert set(KINDS) == {
         "aws:autoscaling/group:Group",
+        "aws:cloudwatch/eventRule:EventRule",
+        "aws:cloudwatch/eventTarget:EventTarget",
         "aws:cloudwatch/logGroup:LogGroup",
         "aws:cloudwatch/metricAlarm:MetricAlarm",
         "aws:ec2/internetGateway:InternetGateway",
@@ -95,4 +97,6 @@ def test_the_types_of_a_tenant_are_known() -> None:
         "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
         "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
         "aws:s3/bucketVersioning:BucketVersioning",
+        "aws:sqs/queue:Queue",
+        "aws:sqs/queuePolicy:QueuePolicy",
     }

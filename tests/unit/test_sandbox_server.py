@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -287,3 +288,15 @@ def test_launch_templates_are_listed_completely(sandbox: Sandbox, control: Contr
     assert len(ec2.describe_launch_templates()["LaunchTemplates"]) == 17
     versions = ec2.describe_launch_template_versions(LaunchTemplateId=one)["LaunchTemplateVersions"]
     assert len(versions) == 17
+
+
+def test_what_a_call_does_not_name_of_a_queue_stays(sandbox: Sandbox, control: Control) -> None:
+    """A queue's policy outlives a change of another setting, and ends with an empty one."""
+    sqs = client(sandbox, "sqs")
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "sqs:*"}]}
+    url = sqs.create_queue(QueueName="kept", Attributes={"Policy": json.dumps(policy)})["QueueUrl"]
+    for attributes, kept in (({"VisibilityTimeout": "7"}, policy), ({"Policy": ""}, None)):
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        assert found["VisibilityTimeout"] == "7"
+        assert (json.loads(found["Policy"]) if found.get("Policy") else None) == kept

@@ -70,6 +70,13 @@ def test_a_good_file_becomes_a_typed_cell(tmp_path: Path) -> None:
     assert config.tenants[1].image_id == "ami-12345678"
 
 
+@pytest.mark.parametrize(("written", "meant"), [("true", True), ("false", False), ('"true"', True), ("'false'", False)])
+def test_a_cell_has_a_queue_of_change_events_if_it_says_so(tmp_path: Path, written: str, meant: bool) -> None:
+    """Off unless it is said; in quotes too, which the engine puts there when it writes the file."""
+    assert not load(tmp_path, GOOD).events
+    assert load(tmp_path, f"{GOOD}  stackmend:events: {written}\n").events is meant
+
+
 @pytest.mark.parametrize("path", sorted(STACKS.glob("Pulumi.*.yaml")), ids=lambda path: path.name)
 def test_the_files_of_this_repository_are_good(path: Path) -> None:
     """Every stack file next to the program loads."""
@@ -159,6 +166,9 @@ BAD = [
     Bad("B11 hexadecimal", "max: 4", "max: 0x4", 10, "tenants[0].size.max"),
     Bad("B12 yes", "min: 2", "min: yes", 10, "tenants[0].size.min"),
     Bad("B12 true", "min: 2", "min: true", 10, "tenants[0].size.min"),
+    Bad("B12 yes for true", "stackmend:owner:", "stackmend:events: yes\n  stackmend:owner:", 3, "events"),
+    Bad("B11 number for true", "stackmend:owner:", "stackmend:events: 1\n  stackmend:owner:", 3, "events"),
+    Bad("B11 nothing for true", "stackmend:owner:", "stackmend:events:\n  stackmend:owner:", 3, "events"),
     Bad("B13 NaN", "max: 4", "max: .nan", 10, "tenants[0].size.max"),
     Bad("B13 infinity", "max: 4", "max: .inf", 10, "tenants[0].size.max"),
     Bad("B14 -1", "min: 2", "min: -1", 10, "tenants[0].size.min"),
@@ -224,7 +234,7 @@ def test_every_problem_of_a_file_is_told_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["aws:region", "stackmend:owner", "stackmend:alarm_topic_arn", "stackmend:tenants"])
 def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
-    """Every key of a cell is required, and its absence is told with what belongs there."""
+    """These keys of a cell are required, and its absence is told with what belongs there."""
     values = YAML(typ="safe").load(GOOD)
     del values["config"][key]
     path = tmp_path / "Pulumi.dev.yaml"

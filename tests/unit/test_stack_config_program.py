@@ -27,7 +27,7 @@ ANSWERS: dict[str, Any] = {
     "aws:index/getAvailabilityZones:getAvailabilityZones": {"names": ["eu-west-1a", "eu-west-1b", "eu-west-1c"]},
     "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": "123456789012"},
     "aws:ec2/getAmi:getAmi": {"id": "ami-latest"},
-    "pulumi:pulumi:readStackOutputs": {"outputs": {"tenants": KEPT}},
+    "pulumi:pulumi:readStackOutputs": {"outputs": {"tenants": KEPT, "events_queue_url": "https://kept/queue"}},
 }
 
 
@@ -51,6 +51,7 @@ def as_engine_gives(config: CellConfig) -> dict[str, str]:
         "aws:region": values["region"],
         "stackmend:owner": values["owner"],
         "stackmend:alarm_topic_arn": values["alarm_topic_arn"],
+        "stackmend:events": json.dumps(values["events"]),
         "stackmend:tenants": json.dumps(values["tenants"]),
     }
 
@@ -90,6 +91,20 @@ def test_the_program_reads_from_the_engine_what_the_file_says(config: CellConfig
     }
 
 
+def test_a_queue_of_change_events_is_declared_where_the_cell_says_so(config: CellConfig) -> None:
+    """Only then there are its resources and the outputs by which the reconciler finds it."""
+    without = ran(as_engine_gives(config))
+    recorder = ran(as_engine_gives(config.model_copy(update={"events": True})))
+    added = recorder.resources.keys() - without.resources.keys()
+    assert len(added) == 6
+    assert {name for _, name in added} == {
+        "events", "events-queue", "events-dead-letters", "events-queue-policy", "events-rule", "events-target"
+    }  # fmt: skip
+    assert recorder.outputs["events_queue_arn"] == "arn:of:events-queue"
+    assert "events_queue_url" in recorder.outputs
+    assert without.outputs.keys() == {"tenants"}
+
+
 def test_data_is_protected_outside_of_development(config: CellConfig) -> None:
     """The cell's name decides: dev may be destroyed, prod may not, and prod never asks for the newest image."""
     pinned = config.model_copy(update={"tenants": config.tenants[1:]})
@@ -106,6 +121,7 @@ def test_data_is_protected_outside_of_development(config: CellConfig) -> None:
         ({"stackmend:tenants": "{not json"}, "tenants: '{not json' is not a list"),
         ({"stackmend:tenants": '"*"'}, "tenants: '*' is not a list"),
         ({"stackmend:owner": "<b>"}, "owner: '<b>'"),
+        ({"stackmend:events": "yes"}, "events: 'yes' is neither true nor false"),
         ({"aws:region": "eu-west-2"}, "alarm_topic_arn"),
     ],
 )
@@ -128,10 +144,12 @@ def test_an_unknown_key_is_refused_in_the_program_too(config: CellConfig, monkey
 def test_a_run_for_one_tenant_leaves_the_others_out_and_keeps_their_outputs(
     config: CellConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the named tenant is registered; what was said of the others stays, except of those that left the cell."""
+    """Only the named tenant is registered; what was said of the others and of the cell stays, except of those that left
+    the cell."""
     monkeypatch.setenv(VARIABLE, "acme")
-    recorder = ran(as_engine_gives(config))
-    assert not any(name.startswith("globex") for _, name in recorder.resources)
+    recorder = ran(as_engine_gives(config.model_copy(update={"events": True})))
+    assert {name.partition("-")[0] for _, name in recorder.resources} == {"acme"}
+    assert recorder.outputs["events_queue_url"] == "https://kept/queue"
     assert recorder.outputs["tenants"]["globex"] == KEPT["globex"]
     assert recorder.outputs["tenants"]["acme"]["url"] == "https://acme-alb.example"
     assert set(recorder.outputs["tenants"]) == {"acme", "globex"}

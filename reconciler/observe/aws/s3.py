@@ -68,6 +68,7 @@ BUCKET = Observer(
     kind=ResourceKind(
         "aws:s3/bucket:Bucket",
         stateful=True,
+        documents=frozenset({"policy", "website.routingRules"}),
         write_only=frozenset({"bucketPrefix", "forceDestroy"}),
     ),
     reads=lambda declared: (LISTING, TAG_INDEX) if declared.id else (LISTING,),

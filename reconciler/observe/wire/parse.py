@@ -26,6 +26,8 @@ _Node: TypeAlias = Any
 _Convert: TypeAlias = Callable[[Any], Any]
 
 _ENVELOPE = frozenset({"requestId", "RequestId", "ResponseMetadata"})
+_LEAVES_OUT = frozenset({"sqs"})
+"""Services that leave out of an answer whatever is empty, to the last of it: no queues, no tags, no attributes."""
 _XML_SCALARS: dict[str, Callable[[str], Any]] = {
     "boolean": lambda text: text == "true",
     "float": float,
@@ -41,7 +43,7 @@ def body_parser(operation: OperationModel) -> Body:
     shape = operation.output_shape
     protocol = str(operation.service_model.resolved_protocol)
     if protocol == "json":
-        return _json_body(shape)
+        return _json_body(shape, empty=operation.service_model.service_name in _LEAVES_OUT)
     if protocol not in ("ec2", "query", "rest-xml"):
         raise KeyError(protocol)
     if shape is None:
@@ -183,7 +185,8 @@ def _map(shape: Any, seen: dict[str, _Convert]) -> _Convert:
 # --- JSON --------------------------------------------------------------------------------------------------
 
 
-def _json_body(shape: Shape | None) -> Body:
+def _json_body(shape: Shape | None, *, empty: bool) -> Body:
+    """``empty`` says that an object with nothing in it is an answer."""
     check = _json_converter(shape, {}) if shape is not None else None
 
     def parse(body: bytes) -> dict[str, Any]:
@@ -192,7 +195,7 @@ def _json_body(shape: Shape | None) -> Body:
             answer = json.loads(body) if body else None
         except (ValueError, RecursionError) as error:
             raise ResponseParserError(f"the answer is not JSON: {error}") from error
-        if not isinstance(answer, dict) or not answer:
+        if not isinstance(answer, dict) or not (answer or empty):
             raise ResponseParserError("the answer is not JSON, or holds nothing")
         return dict(answer if check is None else check(answer))
 

@@ -1,0 +1,70 @@
+"""What a cycle gives to the strategies that act for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from reconciler.act.tools import Tools
+from reconciler.acting import Acting
+from reconciler.errors import EngineError
+from reconciler.looking import Looking
+from reconciler.model import GROUP, Declared, Fleet, Unreadable, Urn
+from reconciler.record.store import Store
+from reconciler.wiring import ReadOnlyJournal
+from simulator.answers import OBSERVERS
+from simulator.engine import SimEngine
+from simulator.history import History
+from simulator.outside import SimOutside
+from simulator.runner import Runner
+from simulator.world import Fault, Process, World
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A simulated cell of one tenant, and the tools for acting in it."""
+
+    world: World
+    tools: Tools
+    group: Urn
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    store = Store.open(f"sqlite:///{tmp_path / 'store.db'}")
+    runner = Runner(History(0, 1, 2, 0, 1, ()), store._engine, tmp_path)
+    outside = SimOutside(runner.settings, runner.world, Process(1), runner.checks, runner.locks)
+
+    def declared(*, again: bool = False) -> Declared:
+        return outside.declared(None, again=again)
+
+    looking = Looking(runner.settings, runner.operator, OBSERVERS, outside, actor="test")
+    acting = Acting(runner.settings, runner.operator, looking, outside, declared, actor="test")
+    engine, now = SimEngine(runner.world, runner.checks, runner.locks), declared()
+    tools = acting.tools(now, engine, ReadOnlyJournal(), lambda _repair, _message: None, frozenset())
+    group = next(r.urn for r in now.resources.values() if r.type == GROUP)
+    return Stage(runner.world, tools, group)
+
+
+def test_a_state_that_cannot_be_read_again_makes_a_fleet_unknown(stage: Stage) -> None:
+    """F45 I06: after an update the state is read anew for a fleet; if that fails, the fleet is UNKNOWN and says why."""
+    assert isinstance(stage.tools.fleet(stage.group), Fleet)
+    stage.world.deploy()
+    stage.world.faults.append(Fault("state corrupt"))
+    seen = stage.tools.fleet(stage.group)
+    assert isinstance(seen, Unreadable)
+    assert "the state could not be read again" in seen.reason
+    assert isinstance(stage.tools.fleet(stage.group), Fleet)
+
+
+def test_any_other_error_than_an_unreadable_state_is_raised(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong while AWS is asked for a fleet is not told as a state that could not be read."""
+
+    def broken(_: object) -> None:
+        raise EngineError("the network is gone")
+
+    monkeypatch.setattr(stage.world, "step", broken)
+    with pytest.raises(EngineError, match="the network is gone"):
+        stage.tools.fleet(stage.group)
