@@ -1,36 +1,18 @@
-"""Where moto answers otherwise than AWS in ways that decide whether healing works, made to answer as AWS does.
+"""Auto Scaling as AWS documents it.
 
-moto's Auto Scaling never notices a dead server, leaves terminated ones healthy in the load balancer, refuses to scale
-a group with a stopped member, and launches everything in one zone. Auto Scaling here behaves as AWS documents it, with
-one difference: its health check does not run by itself but when asked to (``run_health_checks``), so that what
-stackmend does can be told from what AWS would have done a minute later.
+moto's never notices a dead server, refuses to scale a group with a stopped member, and launches everything in one
+zone. One difference stays: the health check does not run by itself but when asked to (``run_health_checks``), so that
+what stackmend does can be told from what AWS would have done a minute later.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 from moto.autoscaling.exceptions import ValidationError
 from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState, autoscaling_backends
-from moto.core.resource_tagging import TaggedResource
-from moto.ec2.exceptions import InvalidLaunchTemplateIdNotFound
-from moto.ec2.models import EC2Backend
-from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.instances import MetadataOptions
-from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateBackend
-from moto.ec2.responses.launch_templates import LaunchTemplates
-from moto.elbv2.models import (
-    ELBv2Backend,
-    FakeHealthStatus,
-    FakeListener,
-    FakeLoadBalancer,
-    FakeTargetGroup,
-    elbv2_backends,
-)
-from moto.events.models import EventsBackend
-from moto.sqs.models import Queue
 
 from sandbox import application
 
@@ -42,46 +24,6 @@ _resume = AutoScalingBackend.resume_processes
 _terminate = AutoScalingBackend.terminate_instance
 _detach = AutoScalingBackend.detach_instances
 _enter_standby = AutoScalingBackend.enter_standby_instances
-_target_health = ELBv2Backend.describe_target_health
-_health_of = FakeTargetGroup.health_for
-_int_param = LaunchTemplates._get_int_param
-_new_template: Any = LaunchTemplate.__init__
-_templates: Any = LaunchTemplateBackend.describe_launch_templates
-_new_groups: Any = EC2Backend.modify_instance_security_groups
-_set_attributes: Any = Queue._set_attributes
-_tagged_buses: Any = EventsBackend.iter_tagged_resources
-
-
-def apply() -> None:
-    """Put the corrections into moto's classes, for the life of this process."""
-    corrections: tuple[tuple[type, str, Any], ...] = (
-        (FakeAutoScalingGroup, "replace_autoscaling_group_instances", launch),
-        (InstanceState, "launch_template", property(template_launched_from)),
-        (AutoScalingBackend, "update_attached_target_groups", register_running_members),
-        (AutoScalingBackend, "notify_terminate_instances", keep_until_health_check),
-        (AutoScalingBackend, "set_instance_health", set_instance_health),
-        (AutoScalingBackend, "resume_processes", resume_processes),
-        (AutoScalingBackend, "terminate_instance", terminate_instance),
-        (AutoScalingBackend, "detach_instances", detach_instances),
-        (AutoScalingBackend, "enter_standby_instances", enter_standby_instances),
-        (ELBv2Backend, "describe_target_health", describe_target_health),
-        (FakeTargetGroup, "health_for", health_of_target),
-        (FakeLoadBalancer, "load_balancer_state", property(state_of_balancer)),
-        (FakeListener, "ssl_policy", property(policy_of_listener, set_policy_of_listener)),
-        (LaunchTemplates, "_get_int_param", unlimited_page),
-        (LaunchTemplateBackend, "describe_launch_templates", described_templates),
-        (LaunchTemplate, "__init__", without_own_tags),
-        (LaunchTemplate, "tags", property(tags_of, lambda _self, _tags: None)),
-        (TaggedEC2Resource, "get_tags", tags_of),
-        (EC2Backend, "modify_instance_security_groups", modify_instance_security_groups),
-        (Queue, "_set_attributes", set_queue_attributes),
-        (EventsBackend, "iter_tagged_resources", tagged_events),
-    )
-    for owner, name, correction in corrections:
-        setattr(owner, name, correction)
-
-
-# --- Auto Scaling ------------------------------------------------------------------------------------------
 
 
 def run_health_checks(account: str, region: str) -> tuple[str, ...]:
@@ -262,113 +204,15 @@ def _deregister(backend: Any, group_name: str, instance_ids: list[str]) -> None:
         targets.deregister([{"Id": i} for i in instance_ids if i in targets.targets])
 
 
-# --- load balancing ----------------------------------------------------------------------------------------
-
-
-def describe_target_health(self: Any, target_group_arn: str, targets: list[dict[str, Any]]) -> Any:
-    """Target health without terminated servers, which moto goes on calling healthy."""
-    group = self.target_groups.get(target_group_arn)
-    if group is not None:
-        instances = {i: group.ec2_backend.get_instance_by_id(i) for i in group.targets}
-        group.deregister_terminated_instances([i for i, x in instances.items() if x and x.state == "terminated"])
-    return _target_health(self, target_group_arn, targets)
-
-
-def health_of_target(self: Any, target: dict[str, Any], ec2_backend: Any) -> FakeHealthStatus:
-    """A target's health; that of a running server is what its application's tag says."""
-    health = _health_of(self, target, ec2_backend)
-    if health.status != "healthy":
-        return health
-    instance = ec2_backend.get_instance_by_id(target["Id"])
-    if instance is None:
-        return health
-    said = _tag(ec2_backend, instance.id) or _tag(ec2_backend, instance.image_id) or "up"
-    if said not in application.STATES:
-        return health
-    return FakeHealthStatus(health.instance_id, health.port, health.health_check_port, *application.STATES[said])
-
-
-def state_of_balancer(self: Any) -> dict[str, str]:
-    """The load balancer's state; a tag says that it failed."""
-    account, region = self.arn.split(":")[4], self.arn.split(":")[3]
-    tags = elbv2_backends[account][region].tagging_service.get_tag_dict_for_resource(self.arn)
-    if tags.get(application.BALANCER) == "failed":
-        return {"Code": "failed", "Reason": "it could not be set up"}
-    return {"Code": self.state}
-
-
-def policy_of_listener(self: Any) -> str | None:
-    """The TLS policy, which only listeners with TLS have; moto shows a default for all."""
-    policy: str | None = vars(self)["ssl_policy"]
-    return policy if self.protocol in ("HTTPS", "TLS") else None
-
-
-def set_policy_of_listener(self: Any, policy: str | None) -> None:
-    """Keep the policy even while the protocol has no use for it."""
-    vars(self)["ssl_policy"] = policy
-
-
-def _tag(ec2_backend: Any, resource_id: str) -> str | None:
-    value: str | None = ec2_backend.tags.get(resource_id, {}).get(application.TAG)
-    return value
-
-
-# --- EC2 ---------------------------------------------------------------------------------------------------
-
-
-def without_own_tags(
-    self: Any, backend: Any, name: str, template_data: dict[str, Any], *rest: Any, **named: Any
-) -> None:
-    """A template's own tags are not among those that its instances get; moto puts both into the first version."""
-    specifications = template_data.get("TagSpecifications", [])
-    template_data["TagSpecifications"] = [s for s in specifications if s["ResourceType"] != "launch-template"]
-    _new_template(self, backend, name, template_data, *rest, **named)
-
-
-def described_templates(
-    self: Any, template_names: list[str] | None = None, template_ids: list[str] | None = None, filters: Any = None
-) -> Any:
-    """An id that no template has is an error on AWS; moto passes over it."""
-    if unknown := [i for i in template_ids or () if i not in self.launch_templates]:
-        raise InvalidLaunchTemplateIdNotFound(unknown[0])
-    return _templates(self, template_names, template_ids, filters)
-
-
-def unlimited_page(self: Any, name: str, default: int | None = None) -> int | None:
-    """moto answers 15 launch templates or versions and no token for the others; nothing on AWS does that."""
-    value: int | None = _int_param(self, name, 1_000_000 if name == "MaxResults" else default)
-    return value
-
-
-def modify_instance_security_groups(self: Any, instance_id: str, new_group_id_list: list[str]) -> Any:
-    """An instance's security groups are those of its interface, where moto leaves the former ones, too."""
-    instance = _new_groups(self, instance_id, new_group_id_list)
-    for interface in instance.nics.values():
-        interface._group_set = list(instance.security_groups)
-    return instance
-
-
-def set_queue_attributes(self: Any, attributes: dict[str, Any], now: float | None = None) -> None:
-    """What a call does not name stays as it is; moto then drops the queue's policy."""
-    kept = {"Policy": self.policy} if hasattr(self, "_policy_json") and "Policy" not in attributes else {}
-    _set_attributes(self, {**attributes, **kept}, now)
-
-
-def tagged_events(self: Any) -> Iterator[TaggedResource]:
-    """The index of tags knows the rules of a bus too; moto's has only the buses."""
-    yield from _tagged_buses(self)
-    for bus in self.event_buses.values():
-        for rule in bus.rules.values():
-            tags = self.tagger.get_tag_dict_for_resource(rule.arn)
-            yield TaggedResource(arn=rule.arn, tags=tags, resource_type="events:rule")
-
-
-def tags_of(self: Any) -> list[dict[str, Any]]:
-    """A resource's tags as they are now, looked up.
-
-    moto searches all tags of the account for each resource of a listing, and shows those a launch template began with.
-    """
-    if not self.id:
-        return []
-    found: list[dict[str, Any]] = self.ec2_backend.tags.get(self.id, {}).items()
-    return [{"resource_id": self.id, "key": k, "resource_type": "", "value": v} for k, v in found]
+CORRECTIONS: tuple[tuple[type, str, Any], ...] = (
+    (FakeAutoScalingGroup, "replace_autoscaling_group_instances", launch),
+    (InstanceState, "launch_template", property(template_launched_from)),
+    (AutoScalingBackend, "update_attached_target_groups", register_running_members),
+    (AutoScalingBackend, "notify_terminate_instances", keep_until_health_check),
+    (AutoScalingBackend, "set_instance_health", set_instance_health),
+    (AutoScalingBackend, "resume_processes", resume_processes),
+    (AutoScalingBackend, "terminate_instance", terminate_instance),
+    (AutoScalingBackend, "detach_instances", detach_instances),
+    (AutoScalingBackend, "enter_standby_instances", enter_standby_instances),
+)
+"""What ``apply`` puts into moto's classes: the class, the attribute, what it becomes."""
