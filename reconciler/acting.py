@@ -200,4 +200,6 @@ class Acting:
             apart=sessions is not None,
             pause=lambda tenant, why: self._store.pause(self._cell, tenant=tenant, reason=why, who="stackmend"),
             now=self._outside.now,
+            # As the breaker has it: one fleet's trouble is no reason to stop the others.
+            unfit_limit=max(2, self._settings.flap.same_failure_limit),
         )

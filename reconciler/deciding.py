@@ -24,7 +24,6 @@ from reconciler.settings import Settings
 from reconciler.wiring import ensure_known, policy_of
 
 PASSES_SEARCHED = 200
-LOOKS_REMEMBERED = 10
 JUDGING = ("declare", "observe", "detect")
 """The stages that decide what is wrong: when they change, so may the verdicts on a world that did not."""
 
@@ -85,7 +84,6 @@ class Deciding:
             approvals=standing.approvals(self._store, self._cell),
             acknowledgements=standing.acknowledgements(self._store, self._cell),
             breakers=standing.breakers(self._store, self._cell),
-            known=self._known(),
             replacements=journal.replacements(self._store, self._cell),
             upgrade=self._upgrade(),
         )
@@ -94,10 +92,6 @@ class Deciding:
         """Note that this program has made a pass: after one over the whole cell it may repair from the next one on."""
         if whole or not self._upgrade():
             standing.save_program(self._store, self._cell, this_program(), actor=self._actor)
-
-    def _known(self) -> frozenset[str]:
-        """What failed in one of the last looks; several, since a look at one tenant says nothing of the others."""
-        return self._store.failed_in(self._store.runs(self._cell, limit=LOOKS_REMEMBERED))
 
     def _upgrade(self) -> str:
         before, now = standing.program(self._store, self._cell), this_program()

@@ -12,6 +12,9 @@ from reconciler.model import Finding, Fleet, Outcome, Refreshed, Repair, Unreada
 class Journal(Protocol):
     """The durable record, as the acting stage sees it."""
 
+    def told(self, repair: Repair) -> bool:
+        """Whether an escalation says nothing that is not recorded already."""
+
     def intend(self, repair: Repair) -> int:
         """Write the intent durably, in one transaction with the check of the lease's fencing token.
 

@@ -74,6 +74,9 @@ def sessions_of(settings: Settings, clients: Clients) -> Sessions | None:
 class ReadOnlyJournal:
     """The journal of a dry run: whatever would need an intent is refused."""
 
+    def told(self, repair: Repair) -> bool:
+        self._refuse(repair.id)
+
     def intend(self, repair: Repair) -> int:
         self._refuse(repair.id)
 
@@ -113,6 +116,7 @@ def policy_of(settings: Settings, kinds: Mapping[str, ResourceKind]) -> Policy:
         cooldown=timedelta(seconds=settings.breaker.cooldown_seconds),
         backoff=timedelta(seconds=settings.retry.backoff_seconds),
         backoff_longest=timedelta(seconds=settings.retry.backoff_longest_seconds),
+        unfinished_limit=settings.retry.unfinished_limit,
         fight_limit=settings.retry.fight_limit,
         fight_window=timedelta(seconds=settings.retry.fight_window_seconds),
         modes=tuple(ModeRule(_selector(entry), Mode(entry.mode)) for entry in settings.modes),

@@ -6,6 +6,7 @@ that may have written open: the next pass looks at what they left behind before 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from reconciler.act.process import EngineStopped
 from reconciler.act.strategies import STRATEGIES
 from reconciler.act.tools import Ending, Interrupted, Tools
 from reconciler.errors import LeaseLost, RepairRefused, StackmendError, TenantPaused
-from reconciler.model import Outcome, Plan, Repair, Status, Urn
+from reconciler.model import ESCALATE, Deadline, Outcome, Plan, Repair, Status, Urn
 
 _STOPPING = (LeaseLost, Interrupted, EngineStopped)
 
@@ -28,7 +29,7 @@ def act(plan: Plan, tools: Tools, *, dry_run: bool = False) -> tuple[Outcome, ..
     the journal cannot be written; whatever else goes wrong is an outcome. An error of this program itself concludes
     its repair and is raised.
     """
-    work = _Work(tools, dry_run)
+    work = _Work(tools, dry_run, plan.deadlines)
     waiting = list(plan.repairs)
     try:
         while waiting:
@@ -79,13 +80,15 @@ class _Open:
 class _Work:
     """What is under way and what has ended."""
 
-    def __init__(self, tools: Tools, dry_run: bool) -> None:
-        self.tools, self.dry_run = tools, dry_run
+    def __init__(self, tools: Tools, dry_run: bool, deadlines: Mapping[str, Deadline]) -> None:
+        self.tools, self.dry_run, self.deadlines = tools, dry_run, deadlines
         self.open: dict[Repair, _Open] = {}
         self.outcomes: list[Outcome] = []
         self.ended: dict[str, Status] = {}
         self.stopped: dict[str | None, str] = {}
         """Tenants that a repair has made worse, with the reason: nothing more is done to them."""
+        self.unfit: dict[str, set[tuple[Urn, ...]]] = defaultdict(set)
+        """The fleets whose new servers did not become healthy, by the template or image they were made from."""
 
     def do(self, turn: Sequence[Repair]) -> None:
         endings: list[tuple[Repair, Ending]] = []
@@ -156,8 +159,10 @@ class _Work:
         self.open[repair] = _Open(None, self.tools.clock())
         if self.dry_run:
             return
-        if why := self.stopped.get(repair.tenant):
-            self.end(repair, Ending(Status.REFUSED, f"the tenant's repairs are paused: {why}"))
+        if why := self.stop(repair):
+            self.end(repair, Ending(Status.REFUSED, why))
+            return
+        if repair.strategy == ESCALATE and self.tools.journal.told(repair):
             return
         try:
             number = self.tools.journal.intend(repair)
@@ -165,6 +170,18 @@ class _Work:
             self.end(repair, Ending(Status.REFUSED, str(error)))
         else:
             self.open[repair] = _Open(number, self.tools.clock())
+
+    def stop(self, repair: Repair) -> str:
+        """Why a repair that was planned may not begin any more; empty if it may. What is under way is not cut off."""
+        if why := self.stopped.get(repair.tenant):
+            return f"the tenant's repairs are paused: {why}"
+        deadline = self.deadlines.get(repair.id)
+        if deadline is not None and self.tools.now() >= deadline.at:
+            return deadline.reason
+        for made_from in repair.replacement:
+            if (fleets := len(self.unfit[made_from])) >= self.tools.unfit_limit:
+                return f"new servers from {made_from} did not become healthy in {fleets} fleets of this pass"
+        return ""
 
     def checked(self, turn: Sequence[Repair]) -> list[Repair]:
         """The repairs that may go on: known, not waiting for one that failed, and with findings that still hold."""
@@ -236,6 +253,11 @@ class _Work:
         if begun.number is not None:
             self.tools.journal.conclude(begun.number, outcome)
         del self.open[repair]
+        for made_from in repair.replacement:
+            if ending.bad_image:
+                self.unfit[made_from].add(repair.urns)
+            elif ending.status is Status.HEALED:
+                self.unfit[made_from].clear()
         self.outcomes.append(outcome)
         self.ended[repair.id] = ending.status
         self.tools.progress(repair, f"{ending.status.value}: {ending.reason}" if ending.reason else ending.status.value)

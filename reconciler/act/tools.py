@@ -88,6 +88,8 @@ class Tools:
     pause: Callable[[str, str], None] | None = None
     """Pauses a tenant's repairs, with the reason, until a person resumes them."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    unfit_limit: int = 2
+    """In so many fleets new servers from one template or image may fail in a pass; then no other is made from it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,10 +34,11 @@ from reconciler.model.observed import (
     Spelling,
     Stray,
 )
-from reconciler.model.plans import Attempt, Deferral, Outcome, Plan, Repair, Status
+from reconciler.model.plans import ESCALATE, Attempt, Deadline, Deferral, Outcome, Plan, Repair, Status
 from reconciler.model.values import GROUP, ResourceKind, Secret, Unreadable, Urn, Value, digest
 
 __all__ = [
+    "ESCALATE",
     "GROUP",
     "WHOLE",
     "AcceptedBy",
@@ -45,6 +46,7 @@ __all__ = [
     "Attribution",
     "ChangedDeclaration",
     "Coverage",
+    "Deadline",
     "Declared",
     "DeclaredResource",
     "Deferral",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from reconciler.decisions import Breaker
 from reconciler.model.values import Urn, digest
+
+ESCALATE = "escalate"
+"""The strategy that writes nothing to AWS and tells a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,14 @@ class Deferral:
 
 
 @dataclass(frozen=True, slots=True)
+class Deadline:
+    """From when on a repair may no longer begin, and why, as a deferral would say it then."""
+
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What one pass will do, what it would do if a person approved, and what it will not do.
 
@@ -83,6 +95,9 @@ class Plan:
     """Repairs that wait for a person's approval."""
     breakers: tuple[Breaker, ...] = ()
     """The breakers that are open after this look, acknowledged ones too."""
+    deadlines: Mapping[str, Deadline] = field(default_factory=dict)
+    """By the ids of repairs that a freeze or the end of a window will stop. No part of ``hash``: what is approved is
+    what is done, and the next pass has other deadlines."""
 
     @property
     def hash(self) -> str:

@@ -7,7 +7,7 @@ failures than were acknowledged open it again (docs/decisions/0008-breakers-stay
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -30,10 +30,12 @@ def breakers(
     now: datetime,
     *,
     made_from: Collection[str] = (),
+    first_seen: Mapping[str, datetime] | None = None,
 ) -> tuple[Breaker, ...]:
     """The breakers that are open after this look, acknowledged ones included.
 
     ``made_from`` are the templates and images that are declared now; others are no longer anybody's trouble.
+    ``first_seen`` says of each finding, by its id, since when it has been seen; one that is not in it is seen now.
     """
     tripped = [
         *_failing(scan.declared, scan.failing, policy),
@@ -42,7 +44,7 @@ def breakers(
         *_replacements(told.replacements, policy, made_from),
     ]
     found = _standing(tripped, told, now, lambda breaker: _still(breaker, scan, {k for b in tripped for k in b.keys}))
-    storms = _storms(scan, [b for b in found if not b.acknowledged], policy, told)
+    storms = _storms(scan, [b for b in found if not b.acknowledged], policy, first_seen or {}, now)
     ended = now - policy.cooldown
     cooling = _standing(storms, told, now, lambda b: b.keys if b.since > ended else frozenset(), storm=True)
     return (*found, *cooling)
@@ -71,7 +73,7 @@ def _standing(
     storm: bool = False,
 ) -> list[Breaker]:
     """What trips now, with what tripped before and is not over; ``still`` gives the keys that are not well again."""
-    fresh = {(b.tenant, b.cause): replace(b, since=now) for b in tripped}
+    fresh = {(b.tenant, b.cause): b if storm else replace(b, since=now) for b in tripped}
     former = {(b.tenant, b.cause): b for b in told.breakers if (b.cause is Cause.STORM) is storm}
     found = []
     for place in sorted({*fresh, *former}, key=lambda p: (p[0] or "", p[1])):
@@ -80,7 +82,7 @@ def _standing(
         keys = lasting | (trips.keys if trips else frozenset())
         by = _acknowledged(place, keys, told.acknowledgements, now)
         if trips is not None:
-            since = before.since if before and not storm else now
+            since = before.since if before and (not storm or before.since > trips.since) else trips.since
             found.append(replace(trips, keys=keys, since=since, acknowledged=by))
         elif before is not None and keys and not by:
             found.append(replace(before, keys=keys, reason=_lingering(before), acknowledged=""))
@@ -204,8 +206,18 @@ def _replacements(replaced: Sequence[Attempt], policy: Policy, in_use: Collectio
     return [_breaker(None, Cause.REPLACEMENT, bad, reason, "flap.same_failure_limit")]
 
 
-def _storms(scan: Scan, open_now: Sequence[Breaker], policy: Policy, told: Circumstances) -> list[Breaker]:
-    """Where a breaker is open, or very much is new, the dust has to settle before anything is repaired there."""
+def _storms(
+    scan: Scan,
+    open_now: Sequence[Breaker],
+    policy: Policy,
+    first_seen: Mapping[str, datetime],
+    now: datetime,
+) -> list[Breaker]:
+    """Where a breaker is open, or very much is new, the dust has to settle before anything is repaired there.
+
+    New is what was first seen within the cool-down, whichever kind of pass saw it; the storm is over when so much of it
+    is older that the rest is none.
+    """
     storms: dict[str | None, Breaker] = {}
     if not policy.cooldown:
         return []
@@ -213,25 +225,27 @@ def _storms(scan: Scan, open_now: Sequence[Breaker], policy: Policy, told: Circu
         if breaker.cause in (Cause.FAILING, Cause.MISSING):
             reason = "cooling down after a breaker was open"
             storms[breaker.tenant] = _breaker(
-                breaker.tenant, Cause.STORM, breaker.keys, reason, "breaker.cooldown_seconds"
+                breaker.tenant, Cause.STORM, breaker.keys, reason, "breaker.cooldown_seconds", now
             )
-    fresh: dict[str, list[Urn]] = defaultdict(list)
+    fresh: dict[str, list[tuple[datetime, Urn]]] = defaultdict(list)
     for finding in scan.failing:
-        if finding.tenant is not None and finding.id not in told.known:
-            fresh[finding.tenant].append(finding.urn)
-    for tenant, urns in fresh.items():
-        if (count := len(urns)) > policy.storm_findings:
+        since = min(first_seen.get(finding.id, now), now)
+        if finding.tenant is not None and since > now - policy.cooldown:
+            fresh[finding.tenant].append((since, finding.urn))
+    for tenant, new in fresh.items():
+        if (count := len(new)) > policy.storm_findings:
             reason = f"cooling down: {count} findings of tenant {tenant} are new (the limit is {policy.storm_findings})"
-            storms.setdefault(tenant, _breaker(tenant, Cause.STORM, urns, reason, "breaker.storm_findings"))
+            since, _ = sorted(new)[-policy.storm_findings - 1]
+            urns = [urn for _, urn in new]
+            storms.setdefault(tenant, _breaker(tenant, Cause.STORM, urns, reason, "breaker.storm_findings", since))
     return list(storms.values())
 
 
-def _breaker(tenant: str | None, cause: Cause, keys: Iterable[str], reason: str, setting: str) -> Breaker:
-    return Breaker(tenant, cause, frozenset(str(k) for k in keys), reason, _UNDATED, setting)
-
-
-_UNDATED = datetime.min
-"""Replaced when it is known whether the breaker was open before."""
+def _breaker(
+    tenant: str | None, cause: Cause, keys: Iterable[str], reason: str, setting: str, since: datetime = datetime.min
+) -> Breaker:
+    """``since`` is replaced when it is known whether the breaker was open before, unless it is of a storm."""
+    return Breaker(tenant, cause, frozenset(str(k) for k in keys), reason, since, setting)
 
 
 def sees_too_little(scan: Scan, looked_at: Collection[Urn], touched: Collection[Urn], policy: Policy) -> str:

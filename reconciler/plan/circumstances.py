@@ -16,8 +16,6 @@ class Circumstances:
     acknowledgements: tuple[Acknowledgement, ...] = ()
     breakers: tuple[Breaker, ...] = ()
     """Those that were open after the last look."""
-    known: frozenset[str] = frozenset()
-    """Ids of findings that failed in one of the looks before this one; the others are new."""
     replacements: tuple[Attempt, ...] = ()
     """Concluded replacements of servers of any age, oldest first."""
     upgrade: str = ""

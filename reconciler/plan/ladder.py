@@ -9,7 +9,10 @@ from datetime import datetime
 from reconciler.model import Attempt, Declared, Deferral, Finding, Kind, Repair, Status
 from reconciler.plan.breaker import FAILED
 from reconciler.plan.policy import Policy
-from reconciler.plan.strategy import ESCALATE, OF_SERVERS
+from reconciler.plan.strategy import ESCALATE, MISSING, OF_SERVERS
+
+UNFINISHED = frozenset({Status.INTERRUPTED, Status.REFUSED})
+"""Ends that say nothing against a repair when they come once: a restart, a lock, an answer that failed to come."""
 
 
 def laddered(
@@ -29,11 +32,31 @@ def laddered(
         for a in history
         if a.strategy != ESCALATE and a.urn in repair.urns and (mine is None or mine & set(a.finding_ids))
     ]
-    why = _flapping(repair, past, policy, now) or _fought_over(repair, past, policy, now, findings)
+    tries = _in_a_row(repair, past)
+    why = (
+        _flapping(repair, past, policy, now)
+        or _unfinished(tries, policy, now)
+        or _fought_over(repair, past, policy, now, findings)
+    )
     if why is not None:
         words, setting = why
         return replace(repair, strategy=ESCALATE, members=(), reason=f"{repair.reason}; {words}", setting=setting)
-    return _backing_off(repair, past, policy, now) or repair
+    return _backing_off(repair, tries, policy, now) or repair
+
+
+def _in_a_row(repair: Repair, past: Sequence[Attempt]) -> Mapping[datetime, Status]:
+    """How each try of these findings ended since one last healed them, oldest first.
+
+    One repair of several resources is in the history once for each of them, and still was one try.
+    """
+    wanted = set(repair.finding_ids)
+    tries: dict[datetime, Status] = {}
+    for attempt in sorted((a for a in past if wanted & set(a.finding_ids)), key=lambda a: a.at):
+        if attempt.status is Status.HEALED:
+            tries.clear()
+        elif attempt.status in FAILED | UNFINISHED:
+            tries[attempt.at] = attempt.status
+    return tries
 
 
 def _flapping(repair: Repair, past: Sequence[Attempt], policy: Policy, now: datetime) -> tuple[str, str] | None:
@@ -50,6 +73,21 @@ def _flapping(repair: Repair, past: Sequence[Attempt], policy: Policy, now: date
     return None
 
 
+def _unfinished(tries: Mapping[datetime, Status], policy: Policy, now: datetime) -> tuple[str, str] | None:
+    """Cut off or refused again and again: it may be what ends the process, or what nobody can do."""
+    since = now - policy.fight_window
+    cut_off = [at for at, status in tries.items() if status is Status.INTERRUPTED and at >= since]
+    refused = [at for at, status in tries.items() if status is Status.REFUSED and at >= since]
+    if len(cut_off) >= policy.unfinished_limit:
+        why = f"it was cut off {len(cut_off)} times within {policy.fight_window} and never healed"
+        return f"{why}: it may be what ends the process", "retry.unfinished_limit"
+    # A refusal wrote nothing, so it is asked again now and then whether what stood in the way is gone.
+    if len(refused) >= policy.unfinished_limit and refused[-1] >= now - policy.flap_window:
+        why = f"it was refused {len(refused)} times within {policy.fight_window} and never healed"
+        return why, "retry.unfinished_limit"
+    return None
+
+
 def _fought_over(
     repair: Repair,
     past: Sequence[Attempt],
@@ -57,44 +95,47 @@ def _fought_over(
     now: datetime,
     findings: Mapping[str, Finding],
 ) -> tuple[str, str] | None:
-    """The same property of the same resource, healed and set back again and again: somebody else wants it otherwise."""
+    """The same fault of the same resource, healed and set back again and again: somebody else wants it otherwise."""
     for finding_id in repair.finding_ids:
         finding = findings.get(finding_id)
         if finding is None:
             continue
         if (times := times_set_back(finding, past, policy, now)) >= policy.fight_limit:
-            words = f"{finding.property} was healed {times} times within {policy.fight_window} and set back"
+            what = "it was brought back" if finding.rule == MISSING else f"{finding.property} was healed"
+            undone = "is gone again" if finding.rule == MISSING else "set back"
             last = finding.attribution or "not known"
-            return f"{words} each time; who changed it last: {last}", "retry.fight_limit"
+            words = f"{what} {times} times within {policy.fight_window} and {undone} each time"
+            return f"{words}; who changed it last: {last}", "retry.fight_limit"
     return None
 
 
 def times_set_back(finding: Finding, history: Sequence[Attempt], policy: Policy, now: datetime) -> int:
-    """How often a drifted property was healed within ``Policy.fight_window`` before it drifted again."""
-    if finding.kind is not Kind.DRIFT or not finding.property:
+    """How often within ``Policy.fight_window`` a property was healed that drifted again, or a resource that is gone."""
+    if finding.kind is not Kind.DRIFT or not (finding.property or finding.rule == MISSING):
         return 0
     since = now - policy.fight_window
     return len({a.at for a in history if a.status is Status.HEALED and finding.id in a.finding_ids and a.at >= since})
 
 
-def _backing_off(repair: Repair, past: Sequence[Attempt], policy: Policy, now: datetime) -> Deferral | None:
-    """Wait before the next try, twice as long after each failure in a row."""
-    wanted = set(repair.finding_ids)
-    failures: list[datetime] = []
-    for attempt in sorted((a for a in past if wanted & set(a.finding_ids)), key=lambda a: a.at):
-        if attempt.status is Status.HEALED:
-            failures.clear()
-        elif attempt.status in FAILED and attempt.at not in failures:
-            failures.append(attempt.at)
-    if not failures:
+def _backing_off(repair: Repair, tries: Mapping[datetime, Status], policy: Policy, now: datetime) -> Deferral | None:
+    """Wait before the next try, twice as long after each failure in a row.
+
+    What was cut off or refused for the first time is taken up at once: after a restart it is likeliest to be that.
+    """
+    unfinished = [at for at, status in tries.items() if status in UNFINISHED]
+    counted = [at for at in tries if at not in unfinished[:1]]
+    if not counted:
         return None
     # Beyond so many doublings the longest wait has long been reached.
-    wait = min(policy.backoff * 2 ** min(len(failures) - 1, 20), policy.backoff_longest)
-    due = failures[-1] + wait
+    wait = min(policy.backoff * 2 ** min(len(counted) - 1, 20), policy.backoff_longest)
+    due = counted[-1] + wait
     if now >= due:
         return None
-    times = "once" if len(failures) == 1 else f"{len(failures)} times"
-    words = f"repairing it failed {times}; the next try is at {due:%Y-%m-%d %H:%M:%S} UTC"
+    if not unfinished:
+        ended = "failed once" if len(counted) == 1 else f"failed {len(counted)} times"
+    else:
+        ended = f"failed, was refused or was cut off {len(tries)} times"
+    words = f"repairing it {ended}; the next try is at {due:%Y-%m-%d %H:%M:%S} UTC"
     return Deferral(repair.finding_ids, words, "back-off", "retry.backoff_seconds")
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from reconciler.decisions import Breaker
-from reconciler.model import Attempt, Deferral, Finding, Fleet, Repair, Scan, Severity
+from reconciler.model import Attempt, Deadline, Deferral, Finding, Fleet, Repair, Scan, Severity
 from reconciler.plan.breaker import stop_of
 from reconciler.plan.budget import Budget, in_turn
 from reconciler.plan.circumstances import Circumstances
@@ -21,7 +21,7 @@ from reconciler.plan.modes import Decided, Mode, approved, mode_of
 from reconciler.plan.policy import Policy
 from reconciler.plan.selectors import Subject, subjects
 from reconciler.plan.strategy import ESCALATE, severity_rank
-from reconciler.plan.windows import closed
+from reconciler.plan.windows import closed, closing
 
 OUTDATED = "health.outdated-template"
 
@@ -36,6 +36,8 @@ class Chosen:
     repairs: tuple[Repair, ...]
     proposals: tuple[Repair, ...]
     deferrals: tuple[Deferral, ...]
+    deadlines: Mapping[str, Deadline] = field(default_factory=dict)
+    """By ids of ``repairs``."""
 
 
 def within_limits(
@@ -75,7 +77,12 @@ def within_limits(
         else:
             deferrals.append(_deferred(repair, stop))
     kept, waiting = with_their_needs(done)
-    return Chosen(tuple(kept), tuple(proposals), (*deferrals, *waiting))
+    times = (policy.windows, policy.freezes, now)
+    until = {
+        r.id: closing(found[r.id], *times, critical=_critical(r, findings)) for r in kept if r.strategy != ESCALATE
+    }
+    deadlines = {id_: deadline for id_, deadline in until.items() if deadline is not None}
+    return Chosen(tuple(kept), tuple(proposals), (*deferrals, *waiting), deadlines)
 
 
 def _stop(
@@ -100,8 +107,11 @@ def _stop(
 def _not_now(
     repair: Repair, found: Collection[Subject], policy: Policy, findings: Mapping[str, Finding], now: datetime
 ) -> Stop | None:
-    critical = any(findings[i].severity is Severity.CRITICAL for i in repair.finding_ids if i in findings)
-    return closed(found, policy.windows, policy.freezes, now, critical=critical)
+    return closed(found, policy.windows, policy.freezes, now, critical=_critical(repair, findings))
+
+
+def _critical(repair: Repair, findings: Mapping[str, Finding]) -> bool:
+    return any(findings[i].severity is Severity.CRITICAL for i in repair.finding_ids if i in findings)
 
 
 def _by_urgency(

@@ -105,12 +105,16 @@ def plan(
     repairs = _ordered(repairs, dependents)
 
     made_from = {u: replacement_of(scan.declared, u) for u in scan.declared.resources}
-    open_now = breakers(scan, policy, history, told, now, made_from={m for made in made_from.values() for m in made})
+    open_now = breakers(
+        scan, policy, history, told, now,
+        made_from={m for made in made_from.values() for m in made}, first_seen=first_seen or {},
+    )  # fmt: skip
     chosen = within_limits(
         repairs, scan, policy, told,
         breakers=open_now, paused=paused or {}, spent=spent, history=history, now=now,
     )  # fmt: skip
-    return Plan(scan.run_id, scan.cell, chosen.repairs, (*deferrals, *chosen.deferrals), chosen.proposals, open_now)
+    deferrals += chosen.deferrals
+    return Plan(scan.run_id, scan.cell, chosen.repairs, tuple(deferrals), chosen.proposals, open_now, chosen.deadlines)
 
 
 def _unknown(scan: Scan) -> Iterable[Deferral]:

@@ -72,8 +72,10 @@ class Policy:
     backoff: timedelta = timedelta(minutes=1)
     """From the first failed attempt to the next one; doubled with every further failure, up to ``backoff_longest``."""
     backoff_longest: timedelta = timedelta(hours=1)
+    unfinished_limit: int = 5
+    """A repair that was cut off, or refused, this often in a row within ``fight_window`` is left to a person."""
     fight_limit: int = 3
-    """A property that was set back this often within ``fight_window`` after it was healed is left to a person."""
+    """What was set back or deleted this often within ``fight_window`` after it was healed is left to a person."""
     fight_window: timedelta = timedelta(days=1)
     modes: tuple[ModeRule, ...] = ()
     windows: tuple[Window, ...] = ()

@@ -12,6 +12,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from reconciler.errors import ConfigurationError
+from reconciler.model import ESCALATE as ESCALATE
 from reconciler.model import Finding, Kind, ResourceKind
 
 REAPPLY = "reapply"
@@ -22,7 +23,6 @@ ROLLOUT = "rollout"
 REFRESH_IMAGE = "refresh-image"
 QUARANTINE = "quarantine"
 DISPOSE = "dispose"
-ESCALATE = "escalate"
 OF_SERVERS = frozenset({ROLLOUT, REFRESH_IMAGE, QUARANTINE, DISPOSE})
 
 MISSING = "drift.missing"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from reconciler.model import Deadline
 from reconciler.plan.selectors import Selector, Subject
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -38,6 +39,12 @@ class Window:
         local = now.astimezone(self.zone).date()
         starts = (self._on(local + n * _DAY)[0] for n in range(9))
         return min(start for start in starts if start and start > now)
+
+    def ends(self, now: datetime) -> Sequence[datetime]:
+        """When it ends after ``now``, as far as tomorrow."""
+        local = now.astimezone(self.zone).date()
+        ends = (end for start, end in (self._on(local + n * _DAY) for n in (-1, 0, 1)) if start)
+        return [end for end in ends if end > now]
 
     def _on(self, day: date) -> tuple[datetime | None, datetime]:
         """The window that begins on a day, as instants; no start if it does not take place then."""
@@ -88,3 +95,19 @@ def closed(
     number, window = min(mine, key=lambda pair: pair[1].opens(now))
     words = f"outside its maintenance window; entry {number} of [[windows]] ({window}) opens next, at"
     return "window", f"{words} {window.opens(now):%Y-%m-%d %H:%M} UTC", f"windows[{number}]"
+
+
+def closing(
+    found: Collection[Subject],
+    windows: Sequence[Window],
+    freezes: Sequence[Freeze],
+    now: datetime,
+    *,
+    critical: bool,
+) -> Deadline | None:
+    """When a repair with these subjects, which may happen now, may not any more; None if nothing of that is near."""
+    moments = {f.start for f in freezes if f.start > now} | {end for w in windows for end in w.ends(now)}
+    for at in sorted(moments):
+        if (stop := closed(found, windows, freezes, at, critical=critical)) is not None:
+            return Deadline(at, stop[1])
+    return None

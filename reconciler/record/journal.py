@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select
 
 from reconciler.errors import LeaseLost, RepairRefused, StoreError, TenantPaused
-from reconciler.model import Attempt, Outcome, Repair, Urn
-from reconciler.record import documents, ledger, standing
+from reconciler.model import ESCALATE, Attempt, Outcome, Repair, Urn
+from reconciler.record import documents, escalated, ledger, standing
 from reconciler.record.clock import moment, text
 from reconciler.record.database import Database
 from reconciler.record.lease import Lease
@@ -62,6 +62,11 @@ class Journal:
             self._ensure_not_paused(connection, tenants)
         self._lease.ensure_held()
 
+    def told(self, repair: Repair) -> bool:
+        """Whether the record says already what this escalation says, of faults that have lasted since."""
+        with self._database.read() as connection:
+            return escalated.unchanged(connection, self._cell, repair)
+
     def intend(self, repair: Repair) -> int:
         """Write the intent; once this returns it is on the disk, and the lease was held when it got there.
 
@@ -88,6 +93,8 @@ class Journal:
             connection.execute(insert(OPEN), [{"cell": self._cell, "urn": key, "intent": number} for key in keys])
             if repair.approval is not None:
                 standing.use(connection, self._database, self._cell, repair, number)
+            if repair.strategy == ESCALATE:
+                escalated.note(connection, self._cell, repair)
             self._append(
                 connection,
                 "intent",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-VERSION = 4
+VERSION = 5
 """Grows with every change of the tables; a store of a later version is refused."""
 OLDEST = 1
 """Stores of this version and later lack nothing but tables, which are made when they are opened."""
@@ -202,3 +202,12 @@ SIGHTINGS = Table(
     Column("last", String(32), nullable=False),
 )
 """Since when a failing finding has been seen without a look in between that showed its subject in order."""
+
+ESCALATED = Table(
+    "escalated",
+    METADATA,
+    Column("cell", String(100), primary_key=True),
+    Column("finding_id", String(64), primary_key=True),
+    Column("said", String(64), nullable=False),
+)
+"""What was last said to a person about a finding, as a digest; it is forgotten with the finding's sighting."""

@@ -117,15 +117,6 @@ class Store(Database):
         with self.read() as connection:
             return tuple(documents.to_finding(document) for document in connection.scalars(query))
 
-    def failed_in(self, runs: Sequence[Run]) -> frozenset[str]:
-        """Ids of the findings that failed in one of these runs, accepted or not."""
-        # Canonical JSON has no spaces, so a verdict stands in it like this and no other text does.
-        query = select(FINDINGS.c.finding_id).where(
-            FINDINGS.c.run_id.in_([run.run_id for run in runs]), FINDINGS.c.document.contains('"verdict":"FAIL"')
-        )
-        with self.read() as connection:
-            return frozenset(connection.scalars(query))
-
     def finding(self, cell: str, finding_id: str) -> tuple[Run, Finding] | None:
         """The latest sighting of a finding in a cell, and the run that saw it; ``finding_id`` may be a unique prefix.
 

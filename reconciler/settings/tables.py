@@ -77,8 +77,10 @@ class Retry(_Table):
     backoff_seconds: Seconds = Field(default=60, ge=0, le=86_400)
     """After the first failure; doubled with each further one."""
     backoff_longest_seconds: Seconds = Field(default=3600, ge=0, le=7 * 86_400)
+    unfinished_limit: Count = Field(default=5, ge=2, le=100)
+    """A repair that was cut off, or refused, so often in a row in the window is left to a person."""
     fight_limit: Count = Field(default=3, ge=1, le=100)
-    """A property that was healed so often in the window and set back each time is left to a person."""
+    """What was healed so often in the window, and set back or deleted each time, is left to a person."""
     fight_window_seconds: Seconds = Field(default=86_400, ge=60, le=30 * 86_400)
 
     @model_validator(mode="after")

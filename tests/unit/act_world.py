@@ -79,7 +79,11 @@ class Journal:
         self.intents: list[Repair] = []
         self.outcomes: dict[int, Outcome] = {}
         self.paused: set[str] = set()
+        self.told_before: set[str] = set()
         self.trouble: dict[str, StackmendError] = {}
+
+    def told(self, repair: Repair) -> bool:
+        return repair.id in self.told_before
 
     def intend(self, repair: Repair) -> int:
         self._may("intend")

@@ -14,15 +14,17 @@ from reconciler import deciding
 from reconciler.deciding import Deciding
 from reconciler.errors import ConfigurationError
 from reconciler.explain import explain
-from reconciler.model import Outcome, Plan, Repair, Scan, Status, Urn, Verdict
+from reconciler.model import Finding, Outcome, Plan, Repair, Scan, Status, Urn, Verdict
 from reconciler.present import history
 from reconciler.present.documents import plan_document
 from reconciler.record.journal import Journal
 from reconciler.record.lease import Lease
+from reconciler.record.sightings import sight
 from reconciler.record.store import Store
 from reconciler.settings import Settings
 from reconciler.wiring import policy_of
 from tests.unit.plan_worlds import KINDS, cell, finding, resource, scan
+from tests.unit.record_worlds import Time, open_store
 from tests.unit.test_present_output import shown
 
 ACME, OTHER = resource("a", "acme"), resource("o", "other")
@@ -206,13 +208,28 @@ def test_every_setting_reaches_the_policy() -> None:
     assert [s.total_seconds() for s in spans] == [13, 14, 160]
 
 
-def test_what_failed_before_is_not_new(store: Store) -> None:
-    """T08: a look at one tenant in between does not make another tenant's old findings a storm of new ones."""
-    by = decider(store, breaker={"storm_findings": 2, "cooldown_seconds": 300})
-    found = [finding(ACME, property_=f"p{i}") for i in range(3)]
-    blind = [replace(f, verdict=Verdict.UNKNOWN) for f in found]
-    passed(store, by, scan(cell(ACME, OTHER), *blind))
-    assert by.circumstances().known == frozenset()
-    assert {d.code for d in passed(store, by, scan(cell(ACME, OTHER), *found)).deferrals} == {"cool-down"}
-    passed(store, by, scan(cell(ACME, OTHER), finding(OTHER)))
-    assert by.circumstances().known >= {f.id for f in found}
+@pytest.mark.parametrize("kind", ["scan", "plan", "repair"])
+def test_what_is_new_does_not_depend_on_who_looked(tmp_path: Path, kind: str) -> None:
+    """T08: a look a minute ago, by whatever kind of pass, makes a storm no smaller; after the cool-down the same
+    findings are none, though many passes over other resources came in between."""
+    time = Time()
+    with open_store(tmp_path, time) as store:
+        tables = {"breaker": {"storm_findings": 2, "cooldown_seconds": 300}}
+        by = Deciding(Settings(cell="dev", **tables), store, KINDS, store.clock.now, actor="me")  # type: ignore[arg-type]
+        found, elsewhere = [finding(ACME, property_=f"p{i}") for i in range(3)], finding(OTHER)
+
+        def codes_of(*findings: Finding, kind: str = "repair", whole: bool = True) -> set[str]:
+            sight(store, "dev", findings, every=whole)
+            made = passed(store, by, scan(cell(ACME, OTHER), *findings), kind)
+            return {d.code for d in made.deferrals}
+
+        blind = [replace(f, verdict=Verdict.UNKNOWN) for f in found]
+        by.watched(whole=True)
+        assert codes_of(*blind, kind=kind) == {"unknown"}
+        codes_of(*found, kind=kind)
+        time.passed += 60
+        assert codes_of(*found) == {"cool-down"}
+        for _ in range(20):
+            time.passed += 20
+            codes_of(elsewhere, whole=False)
+        assert codes_of(*found, elsewhere) == set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -30,6 +30,7 @@ def looked(
     history: Sequence[Attempt] = (),
     now: datetime = NOW,
     fleets: Sequence[DeclaredResource] = (),
+    first_seen: Mapping[str, datetime] | None = None,
 ) -> Plan:
     """The plan of a look at the whole cell: what does not fail passes."""
     failing = list(found)
@@ -38,6 +39,7 @@ def looked(
     return plan(
         scan(of, *failing, *fine, fleets={g.urn: fleet(g, 3) for g in fleets}), policy, history, KINDS, now=now,
         dependents=lambda _: frozenset(), users=lambda _: frozenset(), circumstances=told or Circumstances(),
+        first_seen=first_seen,
     )  # fmt: skip
 
 
@@ -238,16 +240,34 @@ def test_after_a_breaker_the_dust_settles_first() -> None:
 
 
 def test_a_storm_of_new_findings_is_waited_out() -> None:
-    """T08: more new findings of a tenant than the limit in one pass hold back that tenant alone, for a time."""
+    """T08: more findings of a tenant than the limit, first seen within the cool-down, hold back that tenant alone,
+    until most of them have lasted so long; what comes later neither ends the wait nor lengthens it."""
     policy = Policy(storm_findings=20, cooldown=5 * MINUTE)
     found = [finding(r, property_=f"p{i}") for r in BAD[:3] for i in range(7)]
     first = looked(WORLD, [*found, finding(OTHERS[0])], policy=policy)
     assert ([r.tenant for r in first.repairs], codes(first)) == (["other"], {"cool-down"})
-    known = frozenset(f.id for f in found)
-    soon = looked(WORLD, found, replace(after(first), known=known), policy=policy, now=NOW + MINUTE)
-    assert codes(soon) == {"cool-down"}
-    late = looked(WORLD, found, replace(after(soon), known=known), policy=policy, now=NOW + 7 * MINUTE)
-    assert len(late.repairs) == 3
+    seen = {f.id: NOW for f in found}
+    more = [*found, finding(BAD[0], property_="later")]
+    soon = looked(WORLD, more, after(first), policy=policy, now=NOW + 4 * MINUTE, first_seen=seen)
+    assert "another 60 s" in soon.deferrals[0].reason
+    late = looked(WORLD, more, after(soon), policy=policy, now=NOW + 5 * MINUTE, first_seen=seen)
+    assert (len(late.repairs), late.breakers) == (3, ())
+
+
+def test_what_has_failed_for_long_is_no_storm() -> None:
+    """T08: findings that were first seen before the cool-down are not new, however few passes have seen them."""
+    policy = Policy(storm_findings=20, cooldown=5 * MINUTE)
+    found = [finding(r, property_=f"p{i}") for r in BAD[:3] for i in range(7)]
+    seen = {f.id: NOW - 6 * MINUTE for f in found}
+    assert len(looked(WORLD, found, policy=policy, first_seen=seen).repairs) == 3
+
+
+def test_a_clock_set_back_makes_no_storm_longer() -> None:
+    """F37: what was first seen ahead of now counts as seen now."""
+    policy = Policy(storm_findings=1, cooldown=5 * MINUTE)
+    found = [finding(BAD[0], property_=f"p{i}") for i in range(2)]
+    seen = {f.id: NOW + 60 * MINUTE for f in found}
+    assert "another 300 s" in looked(WORLD, found, policy=policy, first_seen=seen).deferrals[0].reason
 
 
 def test_after_an_upgrade_it_only_looks() -> None:

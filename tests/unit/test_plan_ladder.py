@@ -42,9 +42,43 @@ def test_a_deferral_says_when_the_next_try_is() -> None:
 
 
 def test_success_forgets_the_failures() -> None:
-    """What healed once begins with the shortest wait again; what was refused or cut off was no try."""
+    """What healed once begins with the shortest wait again, and what was refused or cut off is forgotten too."""
     assert after(past((9, Status.NOT_HEALED), (8, Status.NOT_HEALED), (0.2, Status.HEALED))).repairs
-    assert after(past((0.2, Status.REFUSED), (0.1, Status.INTERRUPTED))).repairs
+    assert after(past((0.4, Status.REFUSED), (0.3, Status.INTERRUPTED), (0.2, Status.HEALED))).repairs
+
+
+@pytest.mark.parametrize("status", [Status.INTERRUPTED, Status.REFUSED])
+def test_a_restart_or_a_refusal_is_taken_up_at_once_and_then_waited_for(status: Status) -> None:
+    """F24: the first time nothing waits and nobody is told; then each time twice as long, as after failures."""
+    assert after(past((0.1, status))).repairs[0].strategy == "reapply"
+    for times, wait in ((2, 1), (3, 2), (4, 4)):
+        for passed, tried in ((wait - 0.1, False), (wait, True)):
+            history = past(*((passed + n, status) for n in reversed(range(times))))
+            result = after(history)
+            assert [r.strategy for r in result.repairs] == ["reapply"] * tried
+            assert tried or f"{times} times; the next try is at" in result.deferrals[0].reason
+
+
+def test_what_kills_its_process_each_time_is_handed_over() -> None:
+    """F24 I11: cut off five times in a day, hours apart, and never healed in between: a person looks at it; once or
+    twice is a restart."""
+    hours = [(60.0 * n + 30, Status.INTERRUPTED) for n in reversed(range(5))]
+    (repair,) = after(past(*hours), Policy()).repairs
+    assert (repair.strategy, repair.setting) == ("escalate", "retry.unfinished_limit")
+    assert "it was cut off 5 times within 1 day" in repair.reason
+    assert after(past(*hours[1:]), Policy()).repairs[0].strategy == "reapply"
+    healed = past(*hours[:3], (100, Status.HEALED), *hours[3:])
+    assert after(healed, Policy()).repairs[0].strategy == "reapply"
+
+
+def test_what_is_refused_each_time_is_handed_over_and_asked_again() -> None:
+    """I11: five refusals in a row are for a person; an hour after the last one it is asked whether that still holds."""
+    refused = [(10.0 * n + 50, Status.REFUSED) for n in reversed(range(5))]
+    (repair,) = after(past(*refused), Policy()).repairs
+    assert (repair.strategy, repair.setting) == ("escalate", "retry.unfinished_limit")
+    assert "it was refused 5 times" in repair.reason
+    later = past(*((minutes + 20, status) for minutes, status in refused))
+    assert after(later, Policy()).repairs[0].strategy == "reapply"
 
 
 def test_another_fault_of_the_same_resource_does_not_wait() -> None:
@@ -63,6 +97,20 @@ def test_a_slow_fight_is_recognised_and_says_who() -> None:
     assert "legacy-cron by ec2:ModifySubnetAttribute" in repair.reason
     assert "not known" in after(fight, policy).repairs[0].reason
     assert after(fight[1:], policy).repairs[0].strategy == "reapply"
+
+
+def test_what_is_deleted_each_time_is_a_fight_too() -> None:
+    """F52 I11: brought back three times in a day, hours apart, and gone again each time: it stops, and says who it was."""
+    gone = finding(SUBNET, "drift.missing", property_="")
+    fight = tuple(
+        Attempt(SUBNET.urn, "recreate", Status.HEALED, NOW - timedelta(minutes=m), (gone.id,)) for m in (1200, 700, 200)
+    )
+    known = replace(gone, attribution=Attribution("arn:aws:iam::1:role/janitor", "ec2:DeleteSubnet"))
+    (repair,) = after(fight, Policy(), known).repairs
+    assert (repair.strategy, repair.setting) == ("escalate", "retry.fight_limit")
+    assert "it was brought back 3 times" in repair.reason
+    assert "gone again each time; who changed it last: arn:aws:iam::1:role/janitor" in repair.reason
+    assert after(fight[1:], Policy(), gone).repairs[0].strategy == "recreate"
 
 
 def test_healing_other_properties_is_no_fight() -> None:

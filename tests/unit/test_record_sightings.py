@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
-from reconciler.model import Finding, Kind, Urn, Verdict
+from reconciler.model import AcceptedBy, Finding, Kind, Urn, Verdict
 from reconciler.record.sightings import first_seen, sight
 from reconciler.record.store import Store
 from tests.unit.record_worlds import START, Time, finding, open_store
@@ -104,8 +107,59 @@ def test_what_is_seen_no_more_is_forgotten(store: Store, time: Time) -> None:
     assert age(store, server("i-2")) == timedelta(0)
 
 
-def test_what_no_repair_waits_for_is_not_kept(store: Store) -> None:
-    """Drift is repaired at once, and what passes needs no waiting."""
-    sight(store, "dev", [finding(), server(verdict=Verdict.PASS)], every=True)
+def test_what_passes_or_is_accepted_is_not_kept(store: Store) -> None:
+    """Only what fails has been failing since a moment."""
+    accepted = finding("b", accepted=AcceptedBy("ana", "known", START + timedelta(days=1)))
+    sight(store, "dev", [finding(verdict=Verdict.PASS), accepted, server(verdict=Verdict.PASS)], every=True)
     assert first_seen(store, "dev") == {}
     assert store.clock.now() == START
+
+
+def drifted(property_: str = "tags", verdict: Verdict = Verdict.FAIL) -> Finding:
+    return finding(rule="drift.property", verdict=verdict, property=property_)
+
+
+@pytest.mark.parametrize(
+    ("now", "lasts"),
+    [
+        pytest.param([drifted(), drifted("size")], True, id="it still differs"),
+        pytest.param([drifted("size")], False, id="only something else differs"),
+        pytest.param([drifted("size"), drifted(verdict=Verdict.UNKNOWN)], True, id="it alone is unknown"),
+        pytest.param(
+            [finding(rule="drift.unreadable", verdict=Verdict.UNKNOWN, property="")], True, id="all is unknown"
+        ),
+        pytest.param([finding(rule="drift.missing", property="")], False, id="it is gone"),
+        pytest.param([finding(kind=Kind.COMPLIANCE, rule="x", verdict=Verdict.PASS)], True, id="a rule passes"),
+        pytest.param([finding("b", Verdict.PASS, rule="drift.property")], True, id="another one is as declared"),
+    ],
+)
+def test_drift_lasts_until_the_resource_is_judged(store: Store, time: Time, now: list[Finding], lasts: bool) -> None:
+    """A drift has been seen since its first look, up to one that could tell how the resource differs."""
+    sight(store, "dev", [drifted()], every=True)
+    time.passed += 60
+    sight(store, "dev", now, every=True)
+    time.passed += 60
+    sight(store, "dev", [drifted()], every=True)
+    assert age(store, drifted()) == timedelta(seconds=120 if lasts else 0)
+
+
+def test_compliance_lasts_until_its_rule_is_asked(store: Store, time: Time) -> None:
+    """Another rule that passes says nothing of this one."""
+    broken, other = (finding(kind=Kind.COMPLIANCE, rule=rule, property="") for rule in ("tls", "logs"))
+    sight(store, "dev", [broken], every=True)
+    time.passed += 60
+    sight(store, "dev", [replace(other, verdict=Verdict.PASS)], every=True)
+    assert age(store, broken) == timedelta(seconds=60)
+    sight(store, "dev", [replace(broken, verdict=Verdict.PASS)], every=True)
+    assert age(store, broken) is None
+
+
+def test_any_number_of_findings_can_be_kept(store: Store, time: Time) -> None:
+    """More than a database takes parameters in a statement."""
+    store._engine.dispose()
+    event.listen(store._engine, "connect", lambda new, _: new.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999))
+    many = [finding(str(i)) for i in range(1_100)]
+    for findings in (many, many, [replace(f, verdict=Verdict.PASS) for f in many]):
+        time.passed += 60
+        sight(store, "dev", findings, every=True)
+    assert first_seen(store, "dev") == {}

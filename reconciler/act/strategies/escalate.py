@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.act.strategies.base import Strategy
 from reconciler.act.tools import Ending, Tools
-from reconciler.model import Repair, Status
+from reconciler.model import ESCALATE, Repair, Status
 
 
 def _run(repair: Repair, tools: Tools) -> Ending:
@@ -17,4 +17,4 @@ def _run(repair: Repair, tools: Tools) -> Ending:
     return Ending(Status.ESCALATED, f"{repair.reason}; a person should look at {', '.join(told)}")
 
 
-STRATEGY = Strategy(name="escalate", does="writes nothing; says what a person should look at", run=_run)
+STRATEGY = Strategy(name=ESCALATE, does="writes nothing; says what a person should look at", run=_run)
