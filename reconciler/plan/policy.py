@@ -62,7 +62,7 @@ class Policy:
     repair_minimum: int = 5
     """Fewer failing repairs than this never open the breaker."""
     storm_findings: int = 100
-    """More new findings of one tenant than this in one pass are a storm."""
+    """More findings of one tenant than this, first seen within ``cooldown``, are a storm."""
     cooldown: timedelta = timedelta(minutes=5)
     """How long after a storm, or after a breaker was open, nothing is repaired."""
     flap_limit: int = 3

@@ -49,7 +49,7 @@ class Breaker(_Table):
     """Above this share of failing repairs in the flap window, nothing is repaired."""
     repair_minimum: Count = Field(default=5, ge=1, le=10_000)
     storm_findings: Count = Field(default=100, ge=1, le=1_000_000)
-    """More new findings of one tenant than this in one pass are a storm."""
+    """More findings of one tenant than this, first seen within the cool-down, are a storm."""
     cooldown_seconds: Seconds = Field(default=300, ge=0, le=86_400)
     """How long after a storm, or after a breaker was open, nothing is repaired there."""
     acknowledged_seconds: Seconds = Field(default=3600, ge=60, le=7 * 86_400)

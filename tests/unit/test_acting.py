@@ -13,6 +13,7 @@ from reconciler.errors import EngineError
 from reconciler.looking import Looking
 from reconciler.model import GROUP, Declared, Fleet, Unreadable, Urn
 from reconciler.record.store import Store
+from reconciler.settings import Flap
 from reconciler.wiring import ReadOnlyJournal
 from simulator.answers import OBSERVERS
 from simulator.engine import SimEngine
@@ -33,8 +34,13 @@ class Stage:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
+    return staged(tmp_path)
+
+
+def staged(tmp_path: Path, **tables: object) -> Stage:
     store = Store.open(f"sqlite:///{tmp_path / 'store.db'}")
     runner = Runner(History(0, 1, 2, 0, 1, ()), store._engine, tmp_path)
+    runner.settings = runner.settings.model_copy(update=tables)
     outside = SimOutside(runner.settings, runner.world, Process(1), runner.checks, runner.locks)
 
     def declared(*, again: bool = False) -> Declared:
@@ -68,3 +74,10 @@ def test_any_other_error_than_an_unreadable_state_is_raised(stage: Stage, monkey
     monkeypatch.setattr(stage.world, "step", broken)
     with pytest.raises(EngineError, match="the network is gone"):
         stage.tools.fleet(stage.group)
+
+
+@pytest.mark.parametrize(("failures", "fleets"), [(1, 2), (2, 2), (3, 3)])
+def test_an_image_is_given_up_as_the_breaker_would(tmp_path: Path, failures: int, fleets: int) -> None:
+    """F48: after the settings' number of fleets, and never because of one alone."""
+    tools = staged(tmp_path, flap=Flap(same_failure_limit=failures)).tools
+    assert tools.unfit_limit == fleets

@@ -196,7 +196,7 @@ def test_every_setting_reaches_the_policy() -> None:
             budget={"tier": {"gold": 3}, "kind": {"drift": "10%"}, "hour": 7, "repairs": 8, "zones": 2},  # type: ignore[arg-type]
             breaker={"missing_share": 0.3, "missing_minimum": 9, "repair_share": 0.4, "repair_minimum": 6,
                      "storm_findings": 11, "cooldown_seconds": 12},  # type: ignore[arg-type]
-            retry={"backoff_seconds": 13, "backoff_longest_seconds": 14, "fight_limit": 15,
+            retry={"backoff_seconds": 13, "backoff_longest_seconds": 14, "fight_limit": 15, "unfinished_limit": 16,
                    "fight_window_seconds": 160},  # type: ignore[arg-type]
         ), {}
     )  # fmt: skip
@@ -204,6 +204,7 @@ def test_every_setting_reaches_the_policy() -> None:
     assert (made.budget_hour.count, made.budget_repairs.count, made.zones_at_once) == (7, 8, 2)
     assert (made.missing_share, made.missing_minimum, made.repair_share, made.repair_minimum) == (0.3, 9, 0.4, 6)
     assert (made.storm_findings, made.cooldown.total_seconds(), made.fight_limit) == (11, 12, 15)
+    assert made.unfinished_limit == 16
     spans = (made.backoff, made.backoff_longest, made.fight_window)
     assert [s.total_seconds() for s in spans] == [13, 14, 160]
 

@@ -100,7 +100,7 @@ def test_a_slow_fight_is_recognised_and_says_who() -> None:
 
 
 def test_what_is_deleted_each_time_is_a_fight_too() -> None:
-    """F52 I11: brought back three times in a day, hours apart, and gone again each time: it stops, and says who it was."""
+    """F52 I11: brought back three times in a day, hours apart, and gone again each time: it stops, and says by whom."""
     gone = finding(SUBNET, "drift.missing", property_="")
     fight = tuple(
         Attempt(SUBNET.urn, "recreate", Status.HEALED, NOW - timedelta(minutes=m), (gone.id,)) for m in (1200, 700, 200)

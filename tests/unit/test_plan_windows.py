@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,8 @@ from tests.unit.test_plan_planner import planned
 ALL = Selector(tenant="*")
 BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
 ACME, OTHER = resource("a", "acme"), resource("o", "other")
+HOUR = timedelta(hours=1)
+FREEZE = Freeze(Selector(tier="gold"), NOW + 2 * HOUR, NOW + 3 * HOUR, "sale")
 
 
 def window(
@@ -140,3 +143,43 @@ def test_an_escalation_waits_for_no_window() -> None:
     bucket = resource("bucket", type_="aws:s3/bucket:Bucket")
     of = scan(cell(bucket), finding(bucket, "drift.missing"))
     assert [r.strategy for r in planned(of, Policy(windows=(window("22:00", "23:00"),))).repairs] == ["escalate"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "at_hour", "words"),
+    [
+        pytest.param(Policy(freezes=(FREEZE,)), 2, "frozen until 2026-03-01 15:00 UTC: sale", id="a freeze begins"),
+        pytest.param(Policy(windows=(window("12:00", "16:00"),)), 3, "opens next, at 2026-03-02 11:00", id="it ends"),
+        pytest.param(Policy(windows=(window("12:00", "16:00"), window("15:00", "17:30")), freezes=()), 4.5,
+                     "entry 1 of [[windows]]", id="another window goes on"),
+        pytest.param(Policy(windows=(window("12:00", "16:00"),), freezes=(FREEZE,)), 2, "frozen", id="the earlier one"),
+        pytest.param(Policy(windows=(window("22:00", "14:30"),)), 1.5, "outside", id="it began yesterday"),
+        pytest.param(Policy(windows=(window("00:00", None),)), None, "", id="a window that never ends"),
+        pytest.param(Policy(freezes=(replace(FREEZE, selector=Selector(tenant="other")),)), None, "", id="not its own"),
+        pytest.param(Policy(freezes=(replace(FREEZE, end=NOW, start=NOW - HOUR),)), None, "", id="it is over"),
+        pytest.param(Policy(), None, "", id="nothing closes"),
+    ],
+)  # fmt: skip
+def test_the_plan_says_until_when_a_repair_may_begin(policy: Policy, at_hour: float | None, words: str) -> None:
+    """The first moment at which a freeze or the end of its windows would defer it, with the words of that deferral."""
+    made = planned(scan(cell(ACME), finding(ACME)), policy)
+    (repair,) = made.repairs
+    deadline = made.deadlines.get(repair.id)
+    assert (deadline and deadline.at) == (None if at_hour is None else NOW + at_hour * HOUR)
+    assert words in (deadline.reason if deadline else "")
+
+
+def test_what_may_go_through_a_freeze_has_no_deadline() -> None:
+    """What is critical, where the freeze lets that through; and telling a person needs no time."""
+    policy = Policy(freezes=(replace(FREEZE, critical=True),))
+    bucket = resource("bucket", type_="aws:s3/bucket:Bucket")
+    of = scan(cell(ACME, bucket), finding(ACME, severity=Severity.CRITICAL), finding(bucket, "drift.missing"))
+    made = planned(of, policy)
+    assert (len(made.repairs), made.deadlines) == (2, {})
+
+
+def test_a_deadline_is_no_part_of_what_is_approved() -> None:
+    """A freeze that is entered or comes nearer leaves the plan's hash, and so an approval, as it was."""
+    of = scan(cell(ACME), finding(ACME))
+    hashes = {planned(of, policy).hash for policy in (Policy(), Policy(freezes=(FREEZE,)))}
+    assert len(hashes) == 1
