@@ -45,6 +45,8 @@ def act(plan: Plan, tools: Tools, *, dry_run: bool = False) -> tuple[Outcome, ..
 def _next(waiting: Sequence[Repair], ended: Mapping[str, Status]) -> list[Repair]:
     """The repairs whose turn it is: all declarative ones that wait for nothing but each other, or else one other.
 
+    What is to be done alone comes last, as far as nothing waits for it.
+
     Two repairs of one resource never have the same turn (I01).
     """
     batch: dict[Repair, None] = {}
@@ -53,7 +55,7 @@ def _next(waiting: Sequence[Repair], ended: Mapping[str, Status]) -> list[Repair
     while grew:
         grew = False
         for repair in waiting:
-            if repair in batch or not _declarative(repair) or not taken.isdisjoint(repair.urns):
+            if repair in batch or repair.alone or not _declarative(repair) or not taken.isdisjoint(repair.urns):
                 continue
             if ready.issuperset(repair.after):
                 batch[repair] = None
@@ -63,7 +65,8 @@ def _next(waiting: Sequence[Repair], ended: Mapping[str, Status]) -> list[Repair
     if batch:
         return list(batch)
     # A plan whose repairs wait for each other in a circle still ends: the first one is refused by ``do``.
-    return [next((r for r in waiting if set(r.after) <= ended.keys()), waiting[0])]
+    ordered = sorted(waiting, key=lambda r: r.alone)
+    return [next((r for r in ordered if set(r.after) <= ended.keys()), waiting[0])]
 
 
 def _declarative(repair: Repair) -> bool:

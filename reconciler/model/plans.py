@@ -30,6 +30,8 @@ class Repair:
     cost: int = 1
     replaces: tuple[Urn, ...] = ()
     """Those of ``urns`` that the engine may replace."""
+    alone: bool = False
+    """Whether it is carried out after the others and with no other at the same time."""
     basis: str = ""
     """Digest of the declaration and the differences it was planned from; another basis needs another approval."""
     replacement: tuple[str, ...] = ()

@@ -41,7 +41,11 @@ def laddered(
     if why is not None:
         words, setting = why
         return replace(repair, strategy=ESCALATE, members=(), reason=f"{repair.reason}; {words}", setting=setting)
-    return _backing_off(repair, tries, policy, now) or repair
+    if waiting := _backing_off(repair, tries, policy, now):
+        return waiting
+    # Cut off twice, it may be what ends the process: then no other repair of the pass is cut off with it.
+    suspect = sum(status is Status.INTERRUPTED for status in tries.values()) > 1
+    return replace(repair, alone=suspect)
 
 
 def _in_a_row(repair: Repair, past: Sequence[Attempt]) -> Mapping[datetime, Status]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from reconciler.act.act import act
+from reconciler.act.steps import EnginePlan, EngineRun
 from reconciler.act.strategies import STRATEGIES
 from reconciler.act.tools import Ending, Tools
-from reconciler.model import Deadline, Outcome, Repair, Status
+from reconciler.model import Deadline, Outcome, Repair, Status, Urn
 from tests.unit.act_world import GROUP, STORE, World, declared, plan, repair, resource
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -105,3 +106,31 @@ def test_an_escalation_that_stands_is_told_and_not_recorded_again() -> None:
     (outcome,) = act(plan(escalation), world.tools)
     assert (outcome.status, world.journal.intents, world.journal.outcomes) == (Status.ESCALATED, [], {})
     assert "a person should look at acme-data" in outcome.reason
+
+
+def test_what_may_end_the_process_is_done_alone_and_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """F24: a repair that ends its process each time leaves the others of its pass concluded, or without an intent."""
+    things = [resource(f"acme-{name}") for name in ("bad", "fine", "waits", "other")]
+    world = World(declared(*things))
+    world.breaks(*things)
+    bad, fine, other = (
+        repair("reapply", things[0], alone=True),
+        repair("reapply", things[1]),
+        repair("restore", things[3]),
+    )
+    waits = repair("reapply", things[2], after=[bad])
+    up = world.engine.up
+
+    class Killed(BaseException):
+        """The process dies here."""
+
+    def dying(targets: Sequence[Urn], planned: EnginePlan, tenants: Collection[str] | None = None) -> EngineRun:
+        if things[0].urn in targets:
+            raise Killed
+        return up(targets, planned, tenants)
+
+    monkeypatch.setattr(world.engine, "up", dying)
+    with pytest.raises(Killed):
+        act(plan(bad, fine, waits, other), world.tools)
+    assert {o.repair_id for o in world.journal.outcomes.values()} == {fine.id, other.id}
+    assert [world.journal.intents[n] for n in world.journal.open] == [bad]

@@ -71,6 +71,13 @@ def test_what_kills_its_process_each_time_is_handed_over() -> None:
     assert after(healed, Policy()).repairs[0].strategy == "reapply"
 
 
+def test_what_was_cut_off_twice_is_done_alone() -> None:
+    """F24: after one restart it goes with the others, after a second one it may be the cause."""
+    hours = [(60.0 * n + 30, Status.INTERRUPTED) for n in reversed(range(3))]
+    alone = [after(past(*hours[:times]), Policy()).repairs[0].alone for times in range(4)]
+    assert alone == [False, False, True, True]
+
+
 def test_what_is_refused_each_time_is_handed_over_and_asked_again() -> None:
     """I11: five refusals in a row are for a person; an hour after the last one it is asked whether that still holds."""
     refused = [(10.0 * n + 50, Status.REFUSED) for n in reversed(range(5))]
