@@ -21,8 +21,12 @@ def laddered(
     policy: Policy,
     now: datetime,
     findings: Mapping[str, Finding],
+    first_seen: Mapping[str, datetime],
 ) -> Repair | Deferral:
-    """The repair itself, an escalation in its place, or a deferral until its next try (I11)."""
+    """The repair itself, an escalation in its place, or a deferral until its next try (I11).
+
+    ``first_seen`` says since when a finding has lasted, by its id.
+    """
     if repair.strategy == ESCALATE:
         return repair
     # Of a group many servers may need replacing for good reasons, so attempts at them count by what they were for.
@@ -41,7 +45,10 @@ def laddered(
     if why is not None:
         words, setting = why
         return replace(repair, strategy=ESCALATE, members=(), reason=f"{repair.reason}; {words}", setting=setting)
-    if waiting := _backing_off(repair, tries, policy, now):
+    # A try that was cut off when it had healed the fault already is no reason to wait when that comes back.
+    began = min((first_seen[i] for i in repair.finding_ids if i in first_seen), default=None)
+    lasting = {at: s for at, s in tries.items() if s in FAILED or began is None or at >= began}
+    if waiting := _backing_off(repair, lasting, policy, now):
         return waiting
     # Cut off twice, it may be what ends the process: then no other repair of the pass is cut off with it.
     suspect = sum(status is Status.INTERRUPTED for status in tries.values()) > 1

@@ -96,7 +96,7 @@ def plan(
     repairs += removing
     deferrals += kept
     failing = {f.id: f for f in scan.failing}
-    rungs = [laddered(r, history, policy, now, failing) for r in repairs]
+    rungs = [laddered(r, history, policy, now, failing, first_seen or {}) for r in repairs]
     deferrals += [r for r in rungs if isinstance(r, Deferral)]
     repairs = [r for r in rungs if isinstance(r, Repair)]
     repairs, groundless = _without_what_stays_gone(repairs, scan, users)

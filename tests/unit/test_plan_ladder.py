@@ -59,6 +59,15 @@ def test_a_restart_or_a_refusal_is_taken_up_at_once_and_then_waited_for(status: 
             assert tried or f"{times} times; the next try is at" in result.deferrals[0].reason
 
 
+def test_only_what_has_lasted_since_is_waited_for() -> None:
+    """F24: a try that was cut off after it had healed the fault does not count when the fault comes back."""
+    history = past((9, Status.INTERRUPTED), (0.1, Status.INTERRUPTED))
+    for minutes, tried in ((10, False), (5, True)):
+        seen = {FOUND.id: NOW - timedelta(minutes=minutes)}
+        result = planned(scan(cell(SUBNET), FOUND), PATIENT, history=history, first_seen=seen)
+        assert bool(result.repairs) is tried
+
+
 def test_what_kills_its_process_each_time_is_handed_over() -> None:
     """F24 I11: cut off five times in a day, hours apart, and never healed in between: a person looks at it; once or
     twice is a restart."""
