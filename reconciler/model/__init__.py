@@ -20,6 +20,8 @@ from reconciler.model.findings import (
     Verdict,
 )
 from reconciler.model.observed import (
+    SERVERS,
+    UNITS,
     FailedRead,
     Fleet,
     Member,
@@ -39,6 +41,8 @@ from reconciler.model.values import GROUP, ResourceKind, Secret, Unreadable, Urn
 
 __all__ = [
     "GROUP",
+    "SERVERS",
+    "UNITS",
     "WHOLE",
     "AcceptedBy",
     "Attempt",
