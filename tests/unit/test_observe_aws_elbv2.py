@@ -445,23 +445,26 @@ def test_a_forward_declared_as_a_block() -> None:
     assert LISTENER_WORLD.drift(LISTENER, declared) == []
 
 
-BOTH = {"type": "forward", "targetGroupArn": TG, "forward": {"targetGroups": [{"arn": TG, "weight": 1}]}}
-
-
 @pytest.mark.parametrize(
-    ("config", "drift"),
+    ("weight", "config", "drift"),
     [
-        ({}, []),
-        ({"TargetGroups": [{"TargetGroupArn": TG2, "Weight": 1}]}, ["defaultActions"]),
-        ({"TargetGroups": [{"TargetGroupArn": TG, "Weight": 0}]}, ["defaultActions"]),
-        ({"TargetGroups": [{"TargetGroupArn": TG, "Weight": 1}, {"TargetGroupArn": TG2}]}, ["defaultActions"]),
+        ({"weight": 1}, {}, []),
+        ({"weight": 1}, {"TargetGroups": [{"TargetGroupArn": TG2, "Weight": 1}]}, ["defaultActions"]),
+        ({"weight": 1}, {"TargetGroups": [{"TargetGroupArn": TG, "Weight": 0}]}, ["defaultActions"]),
+        (
+            {"weight": 1},
+            {"TargetGroups": [{"TargetGroupArn": TG, "Weight": 1}, {"TargetGroupArn": TG2}]},
+            ["defaultActions"],
+        ),
+        ({}, {"TargetGroups": [{"TargetGroupArn": TG, "Weight": 0}]}, ["defaultActions"]),
     ],
 )
-def test_a_forward_declared_in_both_ways(config: dict[str, object], drift: list[str]) -> None:
+def test_a_forward_declared_in_both_ways(weight: dict[str, int], config: dict[str, object], drift: list[str]) -> None:
     """A group named twice, alone and in a block, is as declared; another group, a second one or no weight is drift."""
     groups = cast("dict[str, object]", FORWARD["ForwardConfig"])
+    both = {"type": "forward", "targetGroupArn": TG, "forward": {"targetGroups": [{"arn": TG, **weight}]}}
     action = {"Type": "forward", "Order": 1, "ForwardConfig": {**groups, **config}}
-    declared = resource(LISTENER_DECLARED.type, HTTPS, {**LISTENER_DECLARED.inputs, "defaultActions": [BOTH]})
+    declared = resource(LISTENER_DECLARED.type, HTTPS, {**LISTENER_DECLARED.inputs, "defaultActions": [both]})
     world = LISTENER_WORLD.told({f"describe_listeners {LB}": rows({**LISTENER_ROW, "DefaultActions": [action]})})
     assert world.drift(LISTENER, declared) == drift
 

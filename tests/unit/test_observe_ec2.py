@@ -429,7 +429,7 @@ def test_sets_and_moments_in_a_template_have_one_meaning() -> None:
     }
     answers = templates(TEMPLATE_ROW, versions(v2=data))
     assert drift(resource(TEMPLATE, "t", "lt-1", inputs), answers) == {}
-    changed = {
+    changed: dict[str, Any] = {
         "instanceMarketOptions": {"spotOptions": {"validUntil": "2027-01-01T00:00:01Z"}},
         "instanceRequirements": {"allowedInstanceTypes": ["m5.*", "t3.*"]},
         "networkInterfaces": [{"ipv4Addresses": ["10.0.0.4", "10.0.0.6"]}],
@@ -493,7 +493,7 @@ def test_a_group_as_declared_and_changed() -> None:
 )
 def test_a_warm_pool_without_a_limit(live: dict[str, Any] | None, as_declared: bool) -> None:
     """No limit is -1 in the provider's words; a limit that somebody set, or no pool at all, is drift."""
-    pool = {"maxGroupPreparedCapacity": -1, "minSize": 0, "poolState": "Stopped"}
+    pool: dict[str, Any] = {"maxGroupPreparedCapacity": -1, "minSize": 0, "poolState": "Stopped"}
     row = {"AutoScalingGroupName": "g-1", "WarmPoolConfiguration": live}
     one = resource(SCALING, "g", "g-1", {"warmPool": pool})
     assert (drift(one, {"describe_auto_scaling_groups": rows(row)}) == {}) is as_declared
@@ -508,6 +508,6 @@ def test_requirements_of_a_group_have_no_order(makers: list[str], as_declared: b
             "LaunchTemplate": {"Overrides": [{"InstanceRequirements": {"CpuManufacturers": ["amd", "intel"]}}]}
         },
     }
-    policy = {"launchTemplate": {"overrides": [{"instanceRequirements": {"cpuManufacturers": makers}}]}}
+    policy: dict[str, Any] = {"launchTemplate": {"overrides": [{"instanceRequirements": {"cpuManufacturers": makers}}]}}
     one = resource(SCALING, "g", "g-1", {"mixedInstancesPolicy": policy})
     assert (drift(one, {"describe_auto_scaling_groups": rows(row)}) == {}) is as_declared

@@ -88,13 +88,11 @@ _LOGS = ("accessLogs", "connectionLogs", "healthCheckLogs")
 
 
 def _logs_that_are_off(declared: DeclaredResource, live: Mapping[str, Value]) -> dict[str, Value]:
-    """Where logs go that are neither to be kept nor are is as declared: AWS forgets it, and the provider ignores it."""
+    """Where logs would go that are off is as declared: AWS forgets it, and the provider ignores it."""
     found: dict[str, Value] = {}
     for name in _LOGS:
         wanted, block = declared.inputs.get(name), live.get(name)
-        if not (isinstance(wanted, Mapping) and isinstance(block, Mapping)) or block.get("enabled") is not False:
-            continue
-        if wanted.get("enabled") in (None, False, "false"):
+        if isinstance(wanted, Mapping) and isinstance(block, Mapping) and block.get("enabled") is False:
             found[name] = {**block, **{key: wanted[key] for key in ("bucket", "prefix") if key in wanted}}
     return found
 
