@@ -18,7 +18,7 @@ REMEMBERED = 10_000
 class Attributing:
     """Remembers what events told, so that a finding that stays keeps its name while the service runs."""
 
-    def __init__(self, settings: AttributionSettings, aws: Callable[[Declared], Clients]) -> None:
+    def __init__(self, settings: AttributionSettings, aws: Callable[[Declared, str], Clients]) -> None:
         self._settings, self._aws = settings, aws
         self._told: OrderedDict[Urn, Attribution] = OrderedDict()
         self._lookup: Lookup | None = None
@@ -46,7 +46,7 @@ class Attributing:
         asked = drifted if only is None else drifted.intersection(only)
         if self._settings.enabled and (unknown := sorted(asked - who.keys())):
             lookup = self._lookup or Lookup(
-                lambda service, operation, params, deadline: self._aws(scan.declared).call(
+                lambda region, service, operation, params, deadline: self._aws(scan.declared, region).call(
                     service, operation, params, deadline=deadline
                 ),
                 calls=self._settings.calls,

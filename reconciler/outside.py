@@ -58,7 +58,7 @@ class Outside:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._source = StackSource(settings)
-        self._clients: Clients | None = None
+        self._clients: dict[tuple[str, str], Clients] = {}
         self._programs = WarmPrograms()
 
     def close(self) -> None:
@@ -94,12 +94,12 @@ class Outside:
         """The roles under which tenants' repairs act, if there are any."""
         return sessions_of(self._settings, self.clients(declared))
 
-    def clients(self, declared: Declared) -> Clients:
-        """The guarded clients of the cell's account and region."""
-        place = (declared.account, declared.region)
-        if self._clients is None or (self._clients.account, self._clients.region) != place:
-            self._clients = Clients(declared.region, declared.account, connections=self._settings.concurrency)
-        return self._clients
+    def clients(self, declared: Declared, region: str = "") -> Clients:
+        """The guarded clients of the cell's account in a region, its own if none is named."""
+        place = (declared.account, region or declared.region)
+        if place not in self._clients:
+            self._clients[place] = Clients(place[1], place[0], connections=self._settings.concurrency)
+        return self._clients[place]
 
     def process(self) -> Process:
         """Who holds the lease."""

@@ -112,7 +112,7 @@ class Application:
     def _ask(self, call: Call, environ: dict[str, Any], body: bytes) -> Response:
         """The answer of this AWS, undistorted, and on record."""
         if (call.service, call.action) == ("cloudtrail", "LookupEvents"):
-            return self._trail.lookup(call)
+            return self._trail.lookup(call, environ)
         if (call.service, call.action) == ("sqs", "ReceiveMessage"):
             return self._receive(environ, body)
         response = self._ask_moto(environ, body)

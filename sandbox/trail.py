@@ -50,8 +50,8 @@ class Trail:
             self._records.append(record)
         self._send(record)
 
-    def lookup(self, call: Call) -> Response:
-        """The answer to LookupEvents, by resource name and time only; one page."""
+    def lookup(self, call: Call, environ: Mapping[str, Any]) -> Response:
+        """The answer to LookupEvents in one region, by resource name and time only; one page."""
         asked = json.loads(call.params or "{}")
         names = [
             a["AttributeValue"] for a in asked.get("LookupAttributes") or () if a["AttributeKey"] == "ResourceName"
@@ -63,7 +63,8 @@ class Trail:
         for record in newest_first:
             at = datetime.fromisoformat(record["eventTime"]).timestamp()
             text = json.dumps([record["requestParameters"], record["resources"]])
-            if int(begin) <= at <= end and all(name in text for name in names):
+            here = record["awsRegion"] == _region(environ)
+            if here and int(begin) <= at <= end and all(name in text for name in names):
                 found.append(
                     {
                         "EventId": record["eventID"],

@@ -85,7 +85,7 @@ class SimOutside(Outside):
     def aws(self, declared: Declared) -> Ask:  # noqa: ARG002
         return self._cloud.ask
 
-    def clients(self, declared: Declared) -> Clients:  # noqa: ARG002
+    def clients(self, declared: Declared, region: str = "") -> Clients:  # noqa: ARG002
         raise AssertionError("the simulated world has no network")
 
     def sessions(self, declared: Declared) -> None:

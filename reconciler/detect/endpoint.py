@@ -92,9 +92,9 @@ def _short(balancer: DeclaredResource, declared: Declared, observed: Observed) -
         if not isinstance(fleet, Fleet) or served.isdisjoint(fleet.target_groups):
             continue
         resource = declared.resources.get(group)
-        healthy = len(fleet.healthy)
-        if resource is not None and resource.tenant == balancer.tenant and healthy < fleet.desired:
-            yield f"{healthy} of {fleet.desired} servers of {plain(fleet.name)} are healthy"
+        healthy = sum(member.weight for member in fleet.healthy)
+        if resource is not None and resource.tenant == balancer.tenant and fleet.measured and healthy < fleet.desired:
+            yield f"{healthy} of {fleet.desired} {fleet.unit} of {plain(fleet.name)} are healthy"
 
 
 def _drifted(balancer: DeclaredResource, declared: Declared, found: Sequence[Finding]) -> Iterator[str]:

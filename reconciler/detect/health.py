@@ -45,7 +45,8 @@ RULES: Mapping[str, str] = {
     STATE: "A server in service is not running.",
     TARGET: "A server in service does not answer the load balancer's health check, or is not registered with it.",
     OUTDATED: "A server was launched from another template than its group launches now.",
-    SHORT: "A group has fewer servers in service than desired, and none being launched in time.",
+    SHORT: "A group has fewer servers in service than desired, and none being launched in time; UNKNOWN where its size "
+    "counts processors or memory.",
     ALARM: "An alarm is in ALARM state.",
     COMPROMISED: "A server carries the tag that says it was broken into.",
     QUARANTINE_OVER: "An isolated server has been kept as long as it was to be.",
@@ -135,11 +136,16 @@ def _launches_as_declared(
 
 
 def _size(resource: DeclaredResource, fleet: Fleet, now: datetime) -> Finding:
-    serving = sum(m.lifecycle == "InService" for m in fleet.members)
-    coming = sum(m.lifecycle.startswith("Pending") and _warming_up(fleet, m, now) for m in fleet.members)
-    words = f"{serving} of {fleet.desired} servers in service" + (f", {coming} being launched" if coming else "")
-    verdict = Verdict.PASS if serving + coming >= fleet.desired else Verdict.FAIL
-    return _finding(resource, SHORT, verdict, Severity.HIGH, words)
+    if not fleet.measured:
+        words = f"the group's size counts {plain(fleet.unit)}: how much of it a server makes up is not known"
+        return _finding(resource, SHORT, Verdict.UNKNOWN, Severity.HIGH, words)
+    serving = sum(m.weight for m in fleet.members if m.lifecycle == "InService")
+    coming = sum(m.weight for m in fleet.members if m.lifecycle.startswith("Pending") and _warming_up(fleet, m, now))
+    words = f"{serving} of {fleet.desired} {fleet.unit} in service" + (f", {coming} being launched" if coming else "")
+    if serving + coming >= fleet.desired:
+        return _finding(resource, SHORT, Verdict.PASS, Severity.HIGH, words)
+    # Of a group that was just told to grow, the listing lacks the new servers for a moment: that is no second sign.
+    return replace(_finding(resource, SHORT, Verdict.FAIL, Severity.HIGH, words), signs=(words,))
 
 
 def _member(resource: DeclaredResource, fleet: Fleet, member: Member, now: datetime, *, settled: bool) -> Finding:

@@ -115,13 +115,27 @@ def agreed(
 
 
 def first_looks(observed: Observed, findings: Sequence[Finding]) -> Iterator[Urn]:
-    """The resources that this look could judge whole: there, seen by an observer, and nothing of it unknown."""
+    """The resources that this look could judge whole: there, seen by an observer, and nothing of it unknown.
+
+    A property that its observer does not read at all is unknown at every look: it keeps nobody from asking about the
+    others.
+    """
     drifts = [f for f in findings if f.kind is Kind.DRIFT]
-    unclear = {f.urn for f in drifts if f.verdict is Verdict.UNKNOWN}
+    unclear = {f.urn for f in drifts if f.verdict is Verdict.UNKNOWN and not _never_read(f, observed)}
     for urn in dict.fromkeys(f.urn for f in drifts if f.urn not in unclear):
         seen = observed.resources.get(urn)
         if seen is not None and seen.presence is Presence.PRESENT and seen.path is Path.BULK:
             yield urn
+
+
+def _never_read(finding: Finding, observed: Observed) -> bool:
+    seen = observed.resources.get(finding.urn)
+    return (
+        finding.rule == PROPERTY
+        and seen is not None
+        and seen.presence is Presence.PRESENT
+        and finding.property not in seen.properties
+    )
 
 
 def mark(resource: DeclaredResource) -> str:

@@ -2,6 +2,8 @@
 
 LookupEvents answers at most two calls a second in an account and region, knows the last 90 days, and lags behind by up
 to a quarter of an hour: https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
+Changes of a service without regions are answered in one region of the partition only:
+https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-concepts.html#cloudtrail-concepts-global-service-events
 """
 
 from __future__ import annotations
@@ -27,8 +29,12 @@ AT_MOST = 50
 """Events that one call answers."""
 OLDEST = timedelta(days=14)
 
-Call = Callable[[str, str, Mapping[str, Any], float], Mapping[str, Any]]
-"""One guarded call: service, operation, parameters, deadline in monotonic seconds."""
+Call = Callable[[str, str, str, Mapping[str, Any], float], Mapping[str, Any]]
+"""One guarded call: region, service, operation, parameters, deadline in monotonic seconds."""
+
+_WITHOUT_REGION = ("aws:cloudfront/", "aws:iam/", "aws:route53/")
+_HOMES = {"cn-": "cn-north-1", "us-gov-": "us-gov-west-1"}
+"""Where a partition's services without regions are, by how the names of its regions begin."""
 
 
 @dataclass(slots=True)
@@ -46,25 +52,26 @@ class Lookup:
         """Who last changed each resource, in the order given; never raises for what AWS answers or does not."""
         deadline = self.clock() + self.seconds
         left = self.calls
-        answers: dict[str, list[Mapping[str, Any]] | str] = {}
+        answers: dict[tuple[str, str], list[Mapping[str, Any]] | str] = {}
         who: dict[Urn, Attribution] = {}
         for urn in urns:
             since = max(declared.resources[urn].created or now - OLDEST, now - OLDEST)
             found: list[Mapping[str, Any]] = []
             why = ""
-            for name in (n for parent in recorded_under(declared, urn) for n in names(declared, parent)):
-                if name not in answers:
+            parents = recorded_under(declared, urn)
+            for key in ((recorded_in(declared, parent), n) for parent in parents for n in names(declared, parent)):
+                if key not in answers:
                     if not left or not self._in_turn(deadline):
                         why = why or "more resources drifted than are looked up at once"
                         continue
                     left -= 1
-                    answers[name] = self._ask(name, since, deadline)
-                answer = answers[name]
+                    answers[key] = self._ask(*key, since, deadline)
+                answer = answers[key]
                 if isinstance(answer, str):
                     why = why or answer
                 else:
                     found += answer
-            who[urn] = _latest(found, since) or Attribution(not_known=why or _NOTHING)
+            who[urn] = _latest(found, since) or Attribution(not_known=_where(declared, parents) + (why or _NOTHING))
         return who
 
     def _in_turn(self, deadline: float) -> bool:
@@ -76,7 +83,7 @@ class Lookup:
         self._next = self.clock() + PACE_SECONDS
         return True
 
-    def _ask(self, name: str, since: datetime, deadline: float) -> list[Mapping[str, Any]] | str:
+    def _ask(self, region: str, name: str, since: datetime, deadline: float) -> list[Mapping[str, Any]] | str:
         """The records of the changes of one name, newest first as the API promises; or why there are none, in words."""
         params = {
             "LookupAttributes": [{"AttributeKey": "ResourceName", "AttributeValue": name}],
@@ -84,7 +91,7 @@ class Lookup:
             "MaxResults": AT_MOST,
         }
         try:
-            answer = self.call("cloudtrail", "LookupEvents", params, deadline)
+            answer = self.call(region, "cloudtrail", "LookupEvents", params, deadline)
         except ClientError as error:
             return f"CloudTrail refused: {printable(str(error.response.get('Error', {}).get('Code', '')))[:80]}"
         except (BotoCoreError, ResponseParserError, OSError) as error:
@@ -93,6 +100,19 @@ class Lookup:
 
 
 _NOTHING = "CloudTrail has no change of it since it was made; it lags by up to 15 minutes"
+
+
+def recorded_in(declared: Declared, resource: DeclaredResource) -> str:
+    """The region in which CloudTrail answers for changes of a resource: the cell's, if its service has regions."""
+    if not resource.type.startswith(_WITHOUT_REGION):
+        return declared.region
+    return next((home for begin, home in _HOMES.items() if declared.region.startswith(begin)), "us-east-1")
+
+
+def _where(declared: Declared, asked: Sequence[DeclaredResource]) -> str:
+    """Words that say in which other region it was looked."""
+    regions = {recorded_in(declared, resource) for resource in asked} - {declared.region}
+    return f"in {', '.join(sorted(regions))}, where changes of this service are recorded: " if regions else ""
 
 
 def names(declared: Declared, resource: DeclaredResource) -> Iterator[str]:

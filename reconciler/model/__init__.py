@@ -20,6 +20,8 @@ from reconciler.model.findings import (
     Verdict,
 )
 from reconciler.model.observed import (
+    SERVERS,
+    UNITS,
     FailedRead,
     Fleet,
     Member,
@@ -40,6 +42,8 @@ from reconciler.model.values import GROUP, ResourceKind, Secret, Unreadable, Urn
 __all__ = [
     "ESCALATE",
     "GROUP",
+    "SERVERS",
+    "UNITS",
     "WHOLE",
     "AcceptedBy",
     "Attempt",

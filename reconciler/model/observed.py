@@ -102,8 +102,14 @@ class Member:
     compromised: str = ""
     """Why somebody says that it is compromised; empty if nobody does."""
 
+    weight: int = 1
+    """How much of its group's size it makes up, where that counts ``UNITS``; otherwise one."""
     checks: str | Unreadable = ""
     """What EC2's own status checks say of it: ``ok``, ``impaired``, …; empty if there was no need to ask."""
+
+
+SERVERS, UNITS = "servers", "units"
+"""What a group's size counts: servers, or units of which each server makes up its weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,8 @@ class Fleet:
     target_groups: tuple[str, ...] = ()
     launches: str = ""
     """What the group launches now, as ``template id:version``; empty if it is not known."""
+    unit: str = SERVERS
+    """What ``desired``, ``minimum`` and ``maximum`` count: ``SERVERS``, ``UNITS``, or something else in AWS's words."""
     quarantined: tuple[Quarantined, ...] = ()
     """Servers that were taken out of it because they were compromised, and still exist."""
 
@@ -137,6 +145,11 @@ class Fleet:
         return tuple(
             m for m in self.members if m.lifecycle == "InService" and m.target == "healthy" and m.state == "running"
         )
+
+    @property
+    def measured(self) -> bool:
+        """Whether it is known how much of its size each server makes up; of processors or memory AWS does not say."""
+        return self.unit in (SERVERS, UNITS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""No server that may still be running is replaced on one sign at one moment: it takes a second sign, or time."""
+"""No server that may still be running is replaced on one sign at one moment: it takes a second sign, or time.
+
+The same holds for a group that seems too small. What a person said of a server is no sign, and waits for nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,28 @@ from datetime import datetime, timedelta
 
 from reconciler.model import Finding, Kind
 from reconciler.plan.policy import Policy
+from reconciler.plan.strategy import COMPROMISED, QUARANTINE_OVER, SHORT
 
 ENOUGH_SIGNS = 2
+_SAID = frozenset({COMPROMISED, QUARANTINE_OVER})
+"""Rules about what a person decided, by a tag on the server."""
 
 
 def held_down(
     finding: Finding, first_seen: Mapping[str, datetime], policy: Policy, now: datetime
 ) -> tuple[str, str] | None:
-    """(code, words) if a server's failing finding is too young to be acted on; None if it may be.
+    """(code, words) if a failing finding is too young to be acted on; None if it may be.
 
     One sign (the load balancer's word, say) has to be seen again ``policy.hold_down`` later. A first sighting ahead of
     ``now`` (a clock set back) counts as one of now.
     """
-    server = finding.kind is Kind.HEALTH and finding.resource_id.startswith("i-")
-    if not server or len(finding.signs) >= ENOUGH_SIGNS:
+    judged = finding.rule == SHORT or (finding.resource_id.startswith("i-") and finding.rule not in _SAID)
+    if finding.kind is not Kind.HEALTH or not judged or len(finding.signs) >= ENOUGH_SIGNS:
         return None
     age = max(timedelta(0), now - first_seen.get(finding.id, now))
     if age >= policy.hold_down:
         return None
     return "hold-down", (
         f"seen for {age.total_seconds():.0f} s by one sign ({', '.join(finding.signs) or 'none is known'}): "
-        f"a server is replaced when two agree, or when one lasts {policy.hold_down.total_seconds():.0f} s"
+        f"it is believed when two agree, or when one lasts {policy.hold_down.total_seconds():.0f} s"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reconciler.model import Deferral, Finding, Fleet, Kind, Repair, ResourceKind, Scan, Urn
+from reconciler.model import SERVERS, Deferral, Finding, Fleet, Kind, Repair, ResourceKind, Scan, Urn
 from reconciler.plan.breaker import fleet_breaker
 from reconciler.plan.policy import Policy
 from reconciler.plan.strategy import (
@@ -12,6 +12,7 @@ from reconciler.plan.strategy import (
     ESCALATE,
     OUTDATED,
     QUARANTINE_OVER,
+    RESIZING,
     Cause,
     chosen,
     severity_rank,
@@ -44,6 +45,9 @@ def repairs_of(
         reason = min(group, key=severity_rank).message
         if fleet.launches in policy.bad_images and all(f.rule == OUTDATED for f in group):
             strategy, reason = ESCALATE, f"{reason}; new servers launched from {fleet.launches} did not become healthy"
+        if strategy in RESIZING and fleet.unit != SERVERS:
+            strategy = ESCALATE
+            reason = f"{reason}; the group's size counts {fleet.unit}, so no server of it can be replaced by one more"
         if strategy == ESCALATE:
             members = ()
         repairs.append(Repair(strategy, tenant, (urn,), ids, reason, members=members, cost=max(1, len(members))))

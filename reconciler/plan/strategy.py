@@ -24,11 +24,14 @@ REFRESH_IMAGE = "refresh-image"
 QUARANTINE = "quarantine"
 DISPOSE = "dispose"
 OF_SERVERS = frozenset({ROLLOUT, REFRESH_IMAGE, QUARANTINE, DISPOSE})
+RESIZING = OF_SERVERS - {DISPOSE}
+"""Those that make a group one server larger or smaller for a while."""
 
 MISSING = "drift.missing"
 CHANGED = "drift.declaration-changed"
 BROKEN = "health.resource-failed"
 OUTDATED = "health.outdated-template"
+SHORT = "health.fleet-short"
 COMPROMISED = "health.compromised"
 QUARANTINE_OVER = "health.quarantine-over"
 ADDED = frozenset({"kms-grants"})

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from reconciler.model import Fleet, Member, Repair, Unreadable, Urn
+from reconciler.model import SERVERS, Fleet, Member, Repair, Unreadable, Urn
 from tests.unit.act_world import GROUP, World, declared, resource
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -53,6 +53,7 @@ class SimulatedFleet:
         self.full: set[str] = set()
         """Zones without room for another server."""
         self.image = "lt-1:1"
+        self.unit = SERVERS
         self._number = 0
         for state in states:
             self._launch(state)
@@ -81,6 +82,7 @@ class SimulatedFleet:
             grace_seconds=60,
             target_groups=(BALANCER,),
             launches=self.image,
+            unit=self.unit,
         )
 
     @property

@@ -10,7 +10,7 @@ from reconciler.act.act import act
 from reconciler.act.steps import EnginePlan, Step
 from reconciler.act.strategies.oversize import give_surplus_back, refuse_shrinking
 from reconciler.errors import LeaseLost, RepairRefused, WrongAccount
-from reconciler.model import Fleet, Status, Unreadable, Urn
+from reconciler.model import UNITS, Fleet, Status, Unreadable, Urn
 from tests.unit.act_fleet import SimulatedFleet
 from tests.unit.act_world import GROUP, plan, repair
 
@@ -100,3 +100,12 @@ def test_a_group_that_cannot_be_seen_is_not_resized() -> None:
         fleet.world.fleet = look
         with pytest.raises(raised):
             refuse_shrinking(resizing(fleet), fleet.world.tools)
+
+
+def test_a_weighted_group_gives_nothing_back_by_itself() -> None:
+    """What its size counts is not servers, so nobody is chosen to leave and the size is not written (I02)."""
+    fleet = SimulatedFleet("healthy", "healthy", "healthy", size=2)
+    fleet.unit = UNITS
+    with pytest.raises(RepairRefused, match="not touched"):
+        give_surplus_back(fleet.repair(0), fleet.world.tools)
+    assert fleet.calls == []

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from reconciler.act import recovery
 from reconciler.act.act import act
+from reconciler.act.strategies import STRATEGIES
 from reconciler.act.strategies.rollout import Rollout
-from reconciler.model import Fleet, Repair, Status, Unreadable, Urn
+from reconciler.errors import RepairRefused
+from reconciler.model import UNITS, Fleet, Repair, Status, Unreadable, Urn
 from reconciler.ports import OpenIntent
 from tests.unit.act_fleet import Killed, Newcomers, SimulatedFleet
 from tests.unit.act_world import finding, plan
@@ -293,3 +295,17 @@ def test_an_intent_that_cannot_be_judged_stays_open() -> None:
     fleet = SimulatedFleet("unhealthy", "healthy")
     fleet.unreadable = True
     assert recovery.conclude_open([Intent(0, fleet.repair(0))], fleet.world.tools) == ()
+
+
+@pytest.mark.parametrize("strategy", ["rollout", "refresh-image", "quarantine"])
+@pytest.mark.parametrize("unit", [UNITS, "vcpu"])
+def test_a_group_whose_size_does_not_count_servers_is_left_alone(unit: str, strategy: str) -> None:
+    """One more or less of such a size is not one server, so none leaves (I02); the refusal says what it counts."""
+    fleet = SimulatedFleet("unhealthy", "healthy", "healthy", floor=1)
+    fleet.unit = unit
+    run = STRATEGIES[strategy].run
+    assert run is not None
+    with pytest.raises(RepairRefused) as refused:
+        run(replace(fleet.repair(0), strategy=strategy), fleet.world.tools)
+    assert f"counts {unit}" in refused.value.why
+    assert fleet.calls == []

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from reconciler.attributing import Attributing
-from reconciler.model import Attribution, Scan, Verdict
+from reconciler.model import Attribution, Declared, Scan, Verdict
 from reconciler.observe.clients import Clients
 from reconciler.settings import AttributionSettings
 from tests.unit.events_worlds import api_call
@@ -22,6 +22,7 @@ class Trail:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.regions: list[str] = []
 
     def call(self, service: str, operation: str, params: Mapping[str, Any], *, deadline: float) -> Mapping[str, Any]:
         assert (service, operation, deadline > 0) == ("cloudtrail", "LookupEvents", True)
@@ -31,7 +32,11 @@ class Trail:
         return answered(api_call(at=at, principal={"arn": "cron"}, parameters={"subnetId": name}))
 
     def attributing(self, **settings: Any) -> Attributing:
-        return Attributing(AttributionSettings(**settings), lambda _: cast("Clients", self))
+        return Attributing(AttributionSettings(**settings), self.clients)
+
+    def clients(self, _: Declared, region: str) -> Clients:
+        self.regions.append(region)
+        return cast("Clients", self)
 
 
 def drifted(verdict: Verdict = Verdict.FAIL) -> Scan:

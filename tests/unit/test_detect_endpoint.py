@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from reconciler.detect import health
 from reconciler.detect.detect import detect
 from reconciler.detect.endpoint import ENDPOINT, LISTENER
 from reconciler.model import (
+    UNITS,
     DeclaredResource,
     Finding,
     Fleet,
@@ -49,8 +51,8 @@ WORLD = (BALANCER, HTTPS, OTHERS, ROUTE, BUCKET, GROUP)
 DOWN = Probe("https://api.acme.example:443/", 3, 0, ("no answer within 5 s",))
 
 
-def fleet(healthy: int, desired: int = 3, targets: str = TARGETS) -> Fleet:
-    members = tuple(Member(f"i-{n}", "a", "InService", "running", "healthy") for n in range(healthy))
+def fleet(healthy: int, desired: int = 3, targets: str = TARGETS, weight: int = 1) -> Fleet:
+    members = tuple(Member(f"i-{n}", "a", "InService", "running", "healthy", weight=weight) for n in range(healthy))
     return Fleet(GROUP.urn, "g-1", desired, 1, 9, members, target_groups=(targets,))
 
 
@@ -104,6 +106,15 @@ def test_fewer_healthy_servers_are_a_second_sign() -> None:
     assert found.verdict is Verdict.FAIL
     assert "2 of 3 servers of g-1 are healthy" in found.message
     assert "no answer within 5 s" in found.message
+
+
+@pytest.mark.parametrize(
+    ("unit", "desired", "expected"),
+    [(UNITS, 8, Verdict.UNKNOWN), (UNITS, 9, Verdict.FAIL), ("vcpu", 9, Verdict.UNKNOWN)],
+)
+def test_a_weighted_fleet_is_counted_by_weight(unit: str, desired: int, expected: Verdict) -> None:
+    """Two servers of four units are all of eight; of a size in processors nobody can tell, so it is no second sign."""
+    assert verdict(DOWN, servers=replace(fleet(2, desired, weight=4), unit=unit)) is expected
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from reconciler.detect import health as module
 from reconciler.detect.health import health
 from reconciler.model import (
+    UNITS,
     Declared,
     DeclaredResource,
     Finding,
@@ -216,6 +217,30 @@ def test_a_short_fleet_fails_unless_a_replacement_is_coming_in_time() -> None:
     assert bad(of(fleet(member(), desired=2))) == [("health.fleet-short", "acme-servers-1", Verdict.FAIL)]
     assert bad(of(fleet(member(), coming))) == []
     assert bad(of(fleet(member(), hanging))) == [("health.fleet-short", "acme-servers-1", Verdict.FAIL)]
+
+
+def test_a_group_that_seems_short_is_one_sign() -> None:
+    """A group that was just told to grow lists its new servers a moment later, so one look is one sign."""
+    (short,) = [f for f in of(fleet(member(), desired=2)) if f.verdict is Verdict.FAIL]
+    assert short.signs == ("1 of 2 servers in service",)
+
+
+def test_weighted_servers_make_up_their_weight() -> None:
+    """Four servers of four units each are sixteen; with one of them gone, or of less weight, the group is short."""
+    four = [member(f"i-{n}", weight=4) for n in range(4)]
+    assert bad(of(replace(fleet(*four, desired=16), unit=UNITS))) == []
+    coming = member("i-3", weight=4, lifecycle="Pending", state="pending", target="initial", launched=YOUNG)
+    assert bad(of(replace(fleet(*four[:3], coming, desired=16), unit=UNITS))) == []
+    for members in (four[:3], [*four[:3], member("i-3", weight=2)]):
+        (short,) = [f for f in of(replace(fleet(*members, desired=16), unit=UNITS)) if f.verdict is Verdict.FAIL]
+        assert (short.rule, "of 16 units in service" in short.message) == ("health.fleet-short", True)
+
+
+def test_a_size_in_processors_is_not_judged() -> None:
+    """AWS does not say how much of such a size a server makes up: whether the group is short is UNKNOWN, never FAIL."""
+    assert bad(of(replace(fleet(member(), desired=8), unit="vcpu"))) == [
+        ("health.fleet-short", "acme-servers-1", Verdict.UNKNOWN)
+    ]
 
 
 def test_a_fleet_that_was_not_read_is_unknown() -> None:

@@ -15,7 +15,7 @@ from reconciler.detect.detect import detect
 from reconciler.detect.diff import Difference
 from reconciler.detect.health import _launches_as_declared
 from reconciler.detect.rules import RULES
-from reconciler.detect.spelling import ACCESS, agreed, candidates, mark, respelled, spelling
+from reconciler.detect.spelling import ACCESS, agreed, candidates, first_looks, mark, respelled, spelling
 from reconciler.errors import EngineError
 from reconciler.model import (
     ChangedDeclaration,
@@ -258,6 +258,19 @@ def test_the_first_look_learns_and_later_ones_remember(learner: Learner) -> None
     learner.live = SPELLED
     assert learner.failing() == set()
     assert learner.asked == 1
+
+
+def test_what_nobody_reads_keeps_nothing_from_being_learnt() -> None:
+    """A declared property that its observer never answers is unknown for ever; the others are asked about all the same.
+
+    One that could not be read this time is another matter: the resource is asked about at the next look.
+    """
+    unread = replace(ALARM, inputs={**ALARM.inputs, "neverRead": "x"})
+    asked = [
+        list(first_looks(live, verdicts(declared(unread), live)))
+        for live in (seen(operator="gt"), seen(operator="gt", neverRead=Unreadable("denied")))
+    ]
+    assert asked == [[unread.urn], []]
 
 
 def test_what_differs_later_is_never_a_spelling(learner: Learner) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
 from typing import Any
 
 import pytest
 
 from reconciler.detect.diff import differences
+from reconciler.detect.scalars import SPELLED
 from reconciler.model import DeclaredResource, ObservedResource, Presence, ResourceKind, Secret, Unreadable, Urn
 from reconciler.observe.registry import KINDS
+from tests.unit.observe_aws_answers import sdk_properties
 
 BUCKET = "aws:s3/bucket:Bucket"
 LAMBDA = "arn:aws:lambda:eu-north-1:111122223333:function:thumbnails-4be01a9"
@@ -181,3 +184,42 @@ def test_a_website_rule_of_a_bucket_is_a_document() -> None:
     assert changed(KINDS[BUCKET], declared, observed) == {}
     observed["website"] = {"routingRules": '[{"Redirect":{"To":"b"}}]'}
     assert list(changed(KINDS[BUCKET], declared, observed)) == ["website"]
+
+
+RDS, RECORD, ZONE = "aws:rds/instance:Instance", "aws:route53/record:Record", "aws:route53/zone:Zone"
+CERTIFICATE, CACHE = "aws:acm/certificate:Certificate", "aws:elasticache/replicationGroup:ReplicationGroup"
+BALANCER = "my-lb-1.eu-central-1.elb.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("token", "name", "declared", "same", "other"),
+    [
+        (ZONE, "name", "Example.com.", "example.com", "example.org"),
+        (RECORD, "name", "WWW.Example.com.", "www.example.com", "ww.example.com"),
+        (RECORD, "aliases", [{"name": f"dualstack.{BALANCER.title()}"}], [{"name": BALANCER}], [{"name": "x"}]),
+        (RECORD, "aliases", [{"name": BALANCER}], [{"name": f"dualstack.{BALANCER}."}], [{"name": "x"}]),
+        (RECORD, "records", ["v=Spf1"], ["v=Spf1"], ["v=spf1"]),
+        (CERTIFICATE, "domainName", "*.Example.com", "*.example.com", "example.com"),
+        (CERTIFICATE, "subjectAlternativeNames", ["B.example.com"], ["b.example.com"], ["a.example.com"]),
+        (RDS, "identifier", "MyDB", "mydb", "mydb2"),
+        (RDS, "dbSubnetGroupName", "MySubnets", "mysubnets", "others"),
+        (RDS, "maintenanceWindow", "Sun:04:00-Sun:05:00", "sun:04:00-sun:05:00", "sun:04:00-sun:06:00"),
+        (RDS, "engineVersion", "16", "16.4", "15.4"),
+        (RDS, "engineVersion", "1", "1.2", "16.4"),
+        (RDS, "engineVersion", "16.4", "16.4", "16"),
+        (RDS, "kmsKeyId", "alias/Mine", "alias/Mine", "alias/mine"),
+        (CACHE, "replicationGroupId", "RG", "rg", "rg-2"),
+    ],
+)  # fmt: skip
+def test_what_a_type_spells_its_own_way(token: str, name: str, declared: Any, same: Any, other: Any) -> None:
+    """Names without case, versions left open and names of one load balancer are no change; another value is."""
+    kind = ResourceKind(token)
+    assert changed(kind, {name: declared}, {name: same}) == {}
+    assert changed(kind, {name: declared}, {name: other}) == {name: other}
+    assert changed(kind, {name: declared}, {name: same}, differing={name}) == {name: same}
+
+
+def test_the_names_that_are_spelled_are_the_sdks() -> None:
+    """What is said of a type's property is said of one that the SDK has."""
+    known = {token: sdk_properties(token) for token in {token for token, _ in SPELLED}}
+    assert {path for token, path in SPELLED if re.split(r"[.\[]", path)[0] not in known[token]} == set()

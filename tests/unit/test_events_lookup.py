@@ -48,9 +48,13 @@ class Trail:
     def __init__(self, answers: Mapping[str, Any], seconds: float = 0.0) -> None:
         self.answers, self.seconds = answers, seconds
         self.asked: list[tuple[str, float]] = []
+        self.regions: list[str] = []
         self.now = 0.0
 
-    def call(self, service: str, operation: str, params: Mapping[str, Any], _deadline: float) -> Mapping[str, Any]:
+    def call(
+        self, region: str, service: str, operation: str, params: Mapping[str, Any], _deadline: float
+    ) -> Mapping[str, Any]:
+        self.regions.append(region)
         assert (service, operation) == ("cloudtrail", "LookupEvents")
         (attribute,) = params["LookupAttributes"]
         self.asked.append((attribute["AttributeValue"], self.now))
@@ -138,3 +142,29 @@ def test_resources_are_looked_up_by_the_name_that_records_use() -> None:
     key = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     assert [name for name, _ in trail.asked] == ["rtb-1", "acme-data", key]
     assert {who[u].principal for u in urns[:2]} == {INTRUDER}
+
+
+@pytest.mark.parametrize(
+    ("region", "asked"),
+    [("eu-central-1", "us-east-1"), ("us-gov-east-1", "us-gov-west-1"), ("cn-northwest-1", "cn-north-1")],
+)
+def test_a_service_without_regions_is_looked_up_where_it_is(region: str, asked: str) -> None:
+    """CloudTrail answers for IAM in one region of the partition; for what has a region it is asked in the cell's."""
+    trail = Trail({"acme-server": answered(api_call(name="PutRolePolicy", parameters={"roleName": "acme-server"}))})
+    who = trail.lookup().last_changes(replace(cell(), region=region), [Urn("role-policy"), FIREWALL], SOON)
+    assert trail.regions == [asked, region]
+    assert who[Urn("role-policy")].principal == INTRUDER
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (ClientError({"Error": {"Code": "AccessDeniedException"}}, "LookupEvents"), "refused: AccessDeniedException"),
+        ({"Events": []}, "has no change"),
+    ],
+)
+def test_where_it_was_looked_in_vain_is_said(answer: Any, words: str) -> None:
+    """The reason that nobody is named names the other region, too: rights to read it may be missing there only."""
+    (who,) = Trail({"acme-server": answer}).lookup().last_changes(cell(), [Urn("role")], SOON).values()
+    assert who.not_known.startswith("in us-east-1, where changes of this service are recorded: CloudTrail ")
+    assert words in who.not_known

@@ -327,6 +327,25 @@ def test_a_changed_attribute_is_drift() -> None:
     assert world.drift(LOAD_BALANCER, LB_DECLARED) == ["dropInvalidHeaderFields", "idleTimeout"]
 
 
+@pytest.mark.parametrize(
+    ("enabled", "live", "drift"),
+    [
+        (False, {"enabled": "false", "bucket": ""}, []),
+        (False, {"enabled": "true", "bucket": "my-logs"}, ["accessLogs"]),
+        (True, {"enabled": "true", "bucket": "my-logs"}, []),
+        (True, {"enabled": "true", "bucket": "theirs"}, ["accessLogs"]),
+        (True, {"enabled": "false", "bucket": ""}, ["accessLogs"]),
+    ],
+)
+def test_where_logs_go_counts_while_they_are_on(enabled: bool, live: dict[str, str], drift: list[str]) -> None:
+    """AWS forgets the bucket of logs that are off; logs that are switched, or go elsewhere, are drift."""
+    inputs = {**LB_DECLARED.inputs, "accessLogs": {"bucket": "my-logs", "prefix": "", "enabled": enabled}}
+    declared = resource(LB_DECLARED.type, LB, inputs, programmed={*LB_SET, "accessLogs"})
+    answered = {**LB_ATTRIBUTES, **{f"access_logs.s3.{key}": value for key, value in live.items()}}
+    world = LB_WORLD.but(describe_load_balancer_attributes=rows(*pairs(answered)))
+    assert world.drift(LOAD_BALANCER, declared) == drift
+
+
 def test_an_attribute_the_type_lacks() -> None:
     """A default for an attribute AWS does not have for this type is no drift; a programmed one is unknown (I06)."""
     fewer = {
@@ -360,6 +379,31 @@ def test_target_group_blocks_have_the_recorded_shape() -> None:
     }
     assert properties["deregistrationDelay"] == 30
     assert properties["loadBalancingCrossZoneEnabled"] == "use_load_balancer_configuration"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "live", "drift"),
+    [
+        ("TCP", {"stickiness.enabled": "false", "stickiness.type": "source_ip"}, []),
+        ("TCP", {"stickiness.enabled": "true", "stickiness.type": "source_ip"}, ["stickiness"]),
+        ("HTTP", {"stickiness.type": "source_ip"}, ["stickiness"]),
+    ],
+)
+def test_a_protocol_without_cookies_has_no_duration_of_them(
+    protocol: str, live: dict[str, str], drift: list[str]
+) -> None:
+    """The provider's default duration is no drift where it means nothing; that stickiness was switched on is."""
+    block = {"type": "source_ip", "enabled": False, "cookieDuration": 86400}
+    declared = resource(TG_DECLARED.type, TG, {"stickiness": block, "tags": TAGS}, programmed={"stickiness"})
+    others = {key: value for key, value in TG_ATTRIBUTES.items() if not key.startswith("stickiness")}
+    answered = {**others, "stickiness.enabled": "false", **live}
+    world = TG_WORLD.told(
+        {
+            "describe_target_groups *": rows({**TG_ROW, "Protocol": protocol}),
+            "describe_target_group_attributes": rows(*pairs(answered)),
+        }
+    )
+    assert world.drift(TARGET_GROUP, declared) == drift
 
 
 def test_a_changed_health_check_is_drift() -> None:
@@ -399,6 +443,47 @@ def test_a_forward_declared_as_a_block() -> None:
     block = {"type": "forward", "forward": {"targetGroups": [{"arn": TG, "weight": 1}]}}
     declared = resource(LISTENER_DECLARED.type, HTTPS, {**LISTENER_DECLARED.inputs, "defaultActions": [block]})
     assert LISTENER_WORLD.drift(LISTENER, declared) == []
+
+
+@pytest.mark.parametrize(
+    ("weight", "config", "drift"),
+    [
+        ({"weight": 1}, {}, []),
+        ({"weight": 1}, {"TargetGroups": [{"TargetGroupArn": TG2, "Weight": 1}]}, ["defaultActions"]),
+        ({"weight": 1}, {"TargetGroups": [{"TargetGroupArn": TG, "Weight": 0}]}, ["defaultActions"]),
+        (
+            {"weight": 1},
+            {"TargetGroups": [{"TargetGroupArn": TG, "Weight": 1}, {"TargetGroupArn": TG2}]},
+            ["defaultActions"],
+        ),
+        ({}, {"TargetGroups": [{"TargetGroupArn": TG, "Weight": 0}]}, ["defaultActions"]),
+    ],
+)
+def test_a_forward_declared_in_both_ways(weight: dict[str, int], config: dict[str, object], drift: list[str]) -> None:
+    """A group named twice, alone and in a block, is as declared; another group, a second one or no weight is drift."""
+    groups = cast("dict[str, object]", FORWARD["ForwardConfig"])
+    both = {"type": "forward", "targetGroupArn": TG, "forward": {"targetGroups": [{"arn": TG, **weight}]}}
+    action = {"Type": "forward", "Order": 1, "ForwardConfig": {**groups, **config}}
+    declared = resource(LISTENER_DECLARED.type, HTTPS, {**LISTENER_DECLARED.inputs, "defaultActions": [both]})
+    world = LISTENER_WORLD.told({f"describe_listeners {LB}": rows({**LISTENER_ROW, "DefaultActions": [action]})})
+    assert world.drift(LISTENER, declared) == drift
+
+
+@pytest.mark.parametrize(
+    ("live", "drift"),
+    [
+        ({"Enabled": False}, []),
+        ({"Enabled": True, "DurationSeconds": 60}, ["defaultActions"]),
+    ],
+)
+def test_stickiness_that_is_off_has_no_duration(live: dict[str, object], drift: list[str]) -> None:
+    """A declared duration of it is no drift; that it was switched on is."""
+    block = {"targetGroups": [{"arn": TG, "weight": 1}], "stickiness": {"enabled": False, "duration": 3600}}
+    action = {"type": "forward", "forward": block}
+    declared = resource(LISTENER_DECLARED.type, HTTPS, {**LISTENER_DECLARED.inputs, "defaultActions": [action]})
+    config = {"TargetGroups": [{"TargetGroupArn": TG, "Weight": 1}], "TargetGroupStickinessConfig": live}
+    row = {**LISTENER_ROW, "DefaultActions": [{**FORWARD, "ForwardConfig": config}]}
+    assert LISTENER_WORLD.told({f"describe_listeners {LB}": rows(row)}).drift(LISTENER, declared) == drift
 
 
 def test_a_second_group_is_told() -> None:

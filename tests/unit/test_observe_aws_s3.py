@@ -282,6 +282,42 @@ def test_object_lock_is_read_where_declared(answer: Answer, drift: list[str]) ->
     assert unreadable(world.properties(BUCKET, declared)) == ({"objectLockEnabled"} if answer is DENIED else set())
 
 
+INLINE = {
+    "versioning": {"enabled": True, "mfaDelete": False},
+    "serverSideEncryptionConfiguration": {"rule": RULE},
+}
+
+
+@pytest.mark.parametrize(
+    ("versioning", "encryption", "drift"),
+    [
+        (rows({"Status": "Enabled"}), rows(ENCRYPTED), []),
+        (rows({"Status": "Suspended"}), rows(ENCRYPTED), ["versioning"]),
+        (rows({}), rows(ENCRYPTED), ["versioning"]),
+        (
+            rows({"Status": "Enabled"}),
+            Missing("ServerSideEncryptionConfigurationNotFoundError"),
+            ["serverSideEncryptionConfiguration"],
+        ),
+        (rows({"Status": "Enabled"}), DENIED, ["serverSideEncryptionConfiguration"]),
+    ],
+)
+def test_what_a_bucket_declares_inline_is_read(versioning: Answer, encryption: Answer, drift: list[str]) -> None:
+    """Versioning and encryption inside a bucket are seen as resources of their own are; a failed read is unknown."""
+    declared = resource(BUCKET.kind.token, NAME, {**BUCKET_DECLARED.inputs, **INLINE})
+    world = BUCKET_WORLD.but(get_bucket_versioning=versioning, get_bucket_encryption=encryption)
+    assert world.drift(BUCKET, declared) == drift
+    hidden = {"serverSideEncryptionConfiguration"} if encryption is DENIED else set()
+    assert unreadable(world.properties(BUCKET, declared)) == hidden
+
+
+def test_an_access_list_that_the_provider_filled_in_is_not_asked_for() -> None:
+    """It is unknown only where the program chose it."""
+    inputs = {**BUCKET_DECLARED.inputs, "acl": "private"}
+    assert BUCKET_WORLD.drift(BUCKET, resource(BUCKET.kind.token, NAME, inputs)) == []
+    assert BUCKET_WORLD.drift(BUCKET, resource(BUCKET.kind.token, NAME, inputs, programmed={"acl"})) == ["acl"]
+
+
 def test_locating_and_owning_buckets() -> None:
     """F42: a bucket is found by its name; live tagged buckets are told with their tags, whatever the partition."""
     assert BUCKET_WORLD.locate(BUCKET, resource(BUCKET.kind.token, "", {"bucket": NAME})) == NAME

@@ -99,6 +99,28 @@ def test_changed_settings_are_drift(changed: dict[str, str | None], drift: list[
     assert WORLD.but(get_queue_attributes=attributes(**changed)).drift(QUEUE, DECLARED) == drift
 
 
+@pytest.mark.parametrize(
+    ("name", "declared", "live", "drift"),
+    [
+        ("redrivePolicy", {"maxReceiveCount": "4", "deadLetterTargetArn": DEAD}, {"maxReceiveCount": 4}, False),
+        ("redrivePolicy", {"maxReceiveCount": "4", "deadLetterTargetArn": DEAD}, {"maxReceiveCount": 5}, True),
+        ("redrivePolicy", {"maxReceiveCount": 4, "deadLetterTargetArn": ARN}, {"maxReceiveCount": 4}, True),
+        ("redriveAllowPolicy", {"sourceQueueArns": ["b", "a"]}, {"sourceQueueArns": ["a", "b"]}, False),
+        ("redriveAllowPolicy", {"sourceQueueArns": ["b", "a"]}, {"sourceQueueArns": ["a", "b", "c"]}, True),
+        ("redriveAllowPolicy", {"redrivePermission": "denyAll"}, {"redrivePermission": "allowAll"}, True),
+    ],
+)
+def test_redrive_documents_by_meaning(
+    name: str, declared: dict[str, object], live: dict[str, object], drift: bool
+) -> None:
+    """A count may be a text and the source queues have no order; another count, queue or permission is drift."""
+    key = name[:1].upper() + name[1:]
+    answered = {"deadLetterTargetArn": DEAD, **live} if name == "redrivePolicy" else live
+    queue = resource(QUEUE.kind.token, URL, {**DECLARED.inputs, name: json.dumps(declared)})
+    world = WORLD.but(get_queue_attributes=attributes(**{key: json.dumps(answered)}))
+    assert world.drift(QUEUE, queue) == ([name] if drift else [])
+
+
 def test_an_opened_queue_is_drift_of_its_policy() -> None:
     """What somebody else was allowed shows on the policy, and only there."""
     assert WORLD.but(get_queue_attributes=attributes(Policy=json.dumps(OPEN))).drift(POLICY, DECLARED_POLICY) == [

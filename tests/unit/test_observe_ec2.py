@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -147,6 +148,35 @@ def test_inline_routes_nobody_declared_are_no_drift() -> None:
     routes = look(one, answers).properties["routes"]
     assert isinstance(routes, list)
     assert [(r["cidrBlock"], r["gatewayId"]) for r in routes] == [("0.0.0.0/0", "igw-1")]
+
+
+ENDPOINT = {"DestinationPrefixListId": "pl-1", "GatewayId": "vpce-1", "State": "active", "Origin": "CreateRoute"}
+LATTICE = {"DestinationPrefixListId": "pl-2", "GatewayId": "VpcLattice", "State": "active"}
+INLINE = {"cidrBlock": "0.0.0.0/0", "gatewayId": "igw-1"}
+INSIDE = {"cidrBlock": "10.0.0.0/16", "gatewayId": "local"}
+
+
+@pytest.mark.parametrize(
+    ("declared_routes", "live", "as_declared"),
+    [
+        ([INLINE], (LOCAL, DEFAULT, ENDPOINT, LATTICE), True),
+        ([INLINE, INSIDE], (LOCAL, DEFAULT), True),
+        ([INLINE, {"destinationPrefixListId": "pl-1", "vpcEndpointId": "vpce-1"}], (LOCAL, DEFAULT, ENDPOINT), True),
+        ([INLINE, INSIDE], ({**LOCAL, "GatewayId": None, "NetworkInterfaceId": "eni-1"}, DEFAULT), False),
+        ([INLINE], ({**LOCAL, "GatewayId": None, "NetworkInterfaceId": "eni-1"}, DEFAULT), False),
+        ([INLINE], (LOCAL, DEFAULT, {"DestinationCidrBlock": "10.9.0.0/16", "GatewayId": "vpce-1"}), False),
+        ([INLINE], (LOCAL, DEFAULT, {"DestinationPrefixListId": "pl-1", "GatewayId": "igw-1"}), False),
+        ([INLINE, {"destinationPrefixListId": "pl-1", "vpcEndpointId": "vpce-1"}], (LOCAL, DEFAULT), False),
+    ],
+    ids=["made elsewhere", "local", "endpoint", "local leads away", "so does one nobody declared", "addresses to an "
+    "endpoint", "prefixes to the internet", "endpoint gone"],
+)  # fmt: skip
+def test_inline_routes_leave_out_what_is_made_elsewhere(
+    declared_routes: list[dict[str, str]], live: tuple[dict[str, Any], ...], as_declared: bool
+) -> None:
+    """Routes of the network, a gateway endpoint or a service network count where declared; any other always does."""
+    one = resource(TABLE, "t", "rtb-1", {"vpcId": "vpc-1", "routes": declared_routes})
+    assert (drift(one, {"describe_route_tables": rows(table(*live))}) == {}) is as_declared
 
 
 JOINED = {"RouteTableAssociationId": "rtbassoc-1", "RouteTableId": "rtb-1", "SubnetId": "subnet-1"}
@@ -384,6 +414,29 @@ def test_unset_content_is_drift() -> None:
     }
 
 
+def test_sets_and_moments_in_a_template_have_one_meaning() -> None:
+    """Requirements and addresses have no order, a moment is spelled as the provider does; another value is drift."""
+    until = datetime(2027, 1, 1, 1, tzinfo=timezone(timedelta(hours=1)))
+    data = {
+        "InstanceMarketOptions": {"SpotOptions": {"ValidUntil": until}},
+        "InstanceRequirements": {"AllowedInstanceTypes": ["c5.*", "m5.*"], "CpuManufacturers": ["amd", "intel"]},
+        "NetworkInterfaces": [{"PrivateIpAddresses": [{"PrivateIpAddress": f"10.0.0.{n}"} for n in (5, 4)]}],
+    }
+    inputs: dict[str, Any] = {
+        "instanceMarketOptions": {"spotOptions": {"validUntil": "2027-01-01T00:00:00Z"}},
+        "instanceRequirements": {"allowedInstanceTypes": ["m5.*", "c5.*"], "cpuManufacturers": ["intel", "amd"]},
+        "networkInterfaces": [{"ipv4Addresses": ["10.0.0.4", "10.0.0.5"]}],
+    }
+    answers = templates(TEMPLATE_ROW, versions(v2=data))
+    assert drift(resource(TEMPLATE, "t", "lt-1", inputs), answers) == {}
+    changed: dict[str, Any] = {
+        "instanceMarketOptions": {"spotOptions": {"validUntil": "2027-01-01T00:00:01Z"}},
+        "instanceRequirements": {"allowedInstanceTypes": ["m5.*", "t3.*"]},
+        "networkInterfaces": [{"ipv4Addresses": ["10.0.0.4", "10.0.0.6"]}],
+    }
+    assert drift(resource(TEMPLATE, "t", "lt-1", changed), answers).keys() == changed.keys()
+
+
 def test_unreadable_versions_leave_the_template_judged() -> None:
     """F10: without its versions a template's content is unknown, but it is there and its own facts are known."""
     answers = templates(
@@ -427,3 +480,34 @@ def test_a_group_as_declared_and_changed() -> None:
     changed = {**row, "MinSize": 0, "SuspendedProcesses": [{"ProcessName": "Launch"}], "Tags": []}
     seen = drift(one, {"describe_auto_scaling_groups": rows(changed)})
     assert seen == {"minSize": 0, "suspendedProcesses": ["Launch"], "tags": []}
+
+
+@pytest.mark.parametrize(
+    ("live", "as_declared"),
+    [
+        ({"MinSize": 0, "PoolState": "Stopped"}, True),
+        ({"MinSize": 0, "PoolState": "Stopped", "MaxGroupPreparedCapacity": 5}, False),
+        ({"MinSize": 1, "PoolState": "Stopped"}, False),
+        (None, False),
+    ],
+)
+def test_a_warm_pool_without_a_limit(live: dict[str, Any] | None, as_declared: bool) -> None:
+    """No limit is -1 in the provider's words; a limit that somebody set, or no pool at all, is drift."""
+    pool: dict[str, Any] = {"maxGroupPreparedCapacity": -1, "minSize": 0, "poolState": "Stopped"}
+    row = {"AutoScalingGroupName": "g-1", "WarmPoolConfiguration": live}
+    one = resource(SCALING, "g", "g-1", {"warmPool": pool})
+    assert (drift(one, {"describe_auto_scaling_groups": rows(row)}) == {}) is as_declared
+
+
+@pytest.mark.parametrize(("makers", "as_declared"), [(["intel", "amd"], True), (["intel"], False)])
+def test_requirements_of_a_group_have_no_order(makers: list[str], as_declared: bool) -> None:
+    """The lists inside an override are sets, the overrides themselves are ranked."""
+    row = {
+        "AutoScalingGroupName": "g-1",
+        "MixedInstancesPolicy": {
+            "LaunchTemplate": {"Overrides": [{"InstanceRequirements": {"CpuManufacturers": ["amd", "intel"]}}]}
+        },
+    }
+    policy: dict[str, Any] = {"launchTemplate": {"overrides": [{"instanceRequirements": {"cpuManufacturers": makers}}]}}
+    one = resource(SCALING, "g", "g-1", {"mixedInstancesPolicy": policy})
+    assert (drift(one, {"describe_auto_scaling_groups": rows(row)}) == {}) is as_declared

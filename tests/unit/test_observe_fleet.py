@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from reconciler.model import Fleet, Member, Presence, Unreadable
+from reconciler.model import SERVERS, UNITS, Fleet, Member, Presence, Unreadable
 from reconciler.observe.aws.fleet_versions import ordered
 from reconciler.observe.observe import observe
 from reconciler.observe.reads import Answer, Missing
@@ -298,3 +298,30 @@ def test_status_checks_of_a_server_that_does_not_serve(answer: Answer, said: str
     checks = found.members[1].checks
     assert checks == said if said else isinstance(checks, Unreadable)
     assert {r.target for r in table.asked if r.operation == "describe_instance_status"} == {"i-2"}
+
+
+def heavy(id_: str, weight: str) -> dict[str, Any]:
+    return {**inside(id_), "WeightedCapacity": weight}
+
+
+@pytest.mark.parametrize(
+    ("more", "instances", "unit"),
+    [
+        ({}, (inside("i-1"),), SERVERS),
+        ({"DesiredCapacityType": "units"}, (heavy("i-1", "1"),), SERVERS),
+        ({}, (heavy("i-1", "4"),), UNITS),
+        ({"MixedInstancesPolicy": {"LaunchTemplate": {"Overrides": [{"WeightedCapacity": "2"}, {}]}}}, (), UNITS),
+        ({"MixedInstancesPolicy": {"LaunchTemplate": {"Overrides": [{"InstanceType": "m5.large"}]}}}, (), SERVERS),
+        ({"DesiredCapacityType": "vcpu"}, (heavy("i-1", "4"),), "vcpu"),
+    ],
+)
+def test_what_the_size_of_a_group_counts(
+    more: Mapping[str, Any], instances: Sequence[Mapping[str, Any]], unit: str
+) -> None:
+    """Servers, unless an instance type or a server has another weight than one, or the group counts something else."""
+    groups = rows({**group(*instances), **more})
+    found = fleet(describe_auto_scaling_groups=groups, HEALTH=rows(target("i-1")))
+    assert found.unit == unit
+    assert [m.weight for m in found.members if m.lifecycle == "InService"] == [
+        int(i.get("WeightedCapacity", 1)) for i in instances
+    ]

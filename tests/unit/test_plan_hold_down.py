@@ -91,3 +91,19 @@ def test_an_endpoint_that_does_not_answer_repairs_nothing() -> None:
     result = planned(scan(cell(balancer), down))
     assert result.repairs == ()
     assert [d.code for d in result.deferrals] == ["symptom"]
+
+
+def test_a_group_that_seems_short_waits_for_a_second_look() -> None:
+    """A group that was just told to grow lists its new servers a moment later; one that stays short is acted on."""
+    found = sick(SERVERS.id, ("5 of 7 servers in service",), "health.fleet-short")
+    first = told(found)
+    assert (first.repairs, [d.code for d in first.deferrals]) == ((), ["hold-down"])
+    assert [r.strategy for r in told(found, since=before(found, 60)).repairs] == ["rollout"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "strategy"), [("health.compromised", "quarantine"), ("health.quarantine-over", "dispose")]
+)
+def test_what_a_person_said_of_a_server_waits_for_nothing(rule: str, strategy: str) -> None:
+    """A server that is said to be compromised carries no sign of failing, and is isolated at the first look."""
+    assert [r.strategy for r in told(sick(signs=(), rule=rule)).repairs] == [strategy]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.model import Finding, Fleet, Kind, Plan
+import pytest
+
+from reconciler.model import UNITS, Finding, Fleet, Kind, Plan
 from reconciler.plan.policy import Policy
 from reconciler.plan.strategy import COMPROMISED, OUTDATED, QUARANTINE_OVER
 from tests.unit.plan_worlds import GROUP, cell, finding, fleet, resource, scan
@@ -64,3 +66,19 @@ def test_servers_that_fail_together_do_not_keep_a_compromised_one_in() -> None:
 def test_a_quarantine_that_is_over() -> None:
     """Servers whose time is over are disposed of."""
     assert strategies(plan(*of(QUARANTINE_OVER, 9))) == {"dispose": ("i-9",)}
+
+
+@pytest.mark.parametrize("rule", ["health.target", "health.fleet-short", OUTDATED, COMPROMISED])
+def test_a_group_whose_size_does_not_count_servers_is_for_a_person(rule: str) -> None:
+    """One more of a weighted size is not one server, so nothing that replaces or takes one out is planned (I02)."""
+    weighted = replace(fleet(SERVERS, 5), unit=UNITS)
+    (repair,) = plan(*of(rule, 1), seen=weighted).repairs
+    assert (repair.strategy, repair.members) == ("escalate", ())
+    assert "counts units" in repair.reason
+
+
+def test_an_isolated_server_of_a_weighted_group_is_still_disposed_of() -> None:
+    """It is no server of the group any more, whatever the group's size counts."""
+    assert strategies(plan(*of(QUARANTINE_OVER, 9), seen=replace(fleet(SERVERS, 5), unit=UNITS))) == {
+        "dispose": ("i-9",)
+    }

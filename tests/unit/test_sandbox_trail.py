@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from reconciler.events.message import Change, parse
+from sandbox import cells
 from sandbox.lifecycle import Sandbox
 from tests.unit.sandbox_worlds import client, running
 
@@ -43,3 +44,15 @@ def test_a_long_poll_holds_up_nobody(sandbox: Sandbox) -> None:
         waiting = pool.submit(sqs.receive_message, QueueUrl=url, WaitTimeSeconds=20)
         ec2.create_vpc(CidrBlock="10.8.0.0/16")
         assert len(waiting.result(timeout=60)["Messages"]) == 1
+
+
+def test_a_change_of_a_role_is_on_record_in_its_own_region_only(sandbox: Sandbox) -> None:
+    """IAM has no regions: as on AWS, the record is answered in us-east-1, and nowhere else."""
+    client(sandbox, "iam").create_role(RoleName="trailed", AssumeRolePolicyDocument="{}")
+    asked = [{"AttributeKey": "ResourceName", "AttributeValue": "trailed"}]
+    found = {
+        region: [e["EventName"] for e in trail.lookup_events(LookupAttributes=asked)["Events"]]
+        for region in (cells.REGION, "us-east-1")
+        for trail in [client(sandbox, "cloudtrail", region_name=region)]
+    }
+    assert found == {cells.REGION: [], "us-east-1": ["CreateRole"]}

@@ -17,7 +17,7 @@ from reconciler.act.fleet import astray, by_zone, dead, find, leaving, may_leave
 from reconciler.act.strategies.base import Strategy
 from reconciler.act.tools import Ending, Tools
 from reconciler.errors import RepairRefused
-from reconciler.model import Fleet, Member, Repair, Status, Urn
+from reconciler.model import SERVERS, Fleet, Member, Repair, Status, Urn
 
 _GONE_FROM_BALANCER = frozenset({"unregistered", "unused", "draining"})
 
@@ -42,6 +42,10 @@ class Rollout:
         fleet = tools.fleet(self.group)
         if not isinstance(fleet, Fleet):
             raise RepairRefused("the fleet cannot be seen now", where=self.group, why=fleet.reason)
+        if fleet.unit != SERVERS:
+            why = f"its size counts {fleet.unit}, so one more or less of it is not one server"
+            todo = "replace the server, or resize the group, by hand"
+            raise RepairRefused("the servers of this group are not touched", where=self.group, why=why, todo=todo)
         self.base = fleet.desired
         self._grown = False
         declared = resource.inputs.get("desiredCapacity")

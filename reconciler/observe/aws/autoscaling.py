@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.model import DeclaredResource, ResourceKind, Value
 from reconciler.observe.aws._common import call, text
-from reconciler.observe.aws.ec2 import Listing, chosen
+from reconciler.observe.aws.ec2 import REQUIREMENT_SETS, Listing, chosen
 from reconciler.observe.reads import Answers, Failed, Missing, More, Observer, Row, Rows, Sight
 from reconciler.observe.tags import locate_where, owned_in
 
@@ -83,7 +83,9 @@ def _see(declared: DeclaredResource, answers: Answers) -> Sight:
         ],
     }
     seen["launchTemplate"] = chosen(row.get("LaunchTemplate") or {}, _TEMPLATE)
-    seen["warmPool"] = chosen(row.get("WarmPoolConfiguration") or {}, _WARM_POOL)
+    pool = row.get("WarmPoolConfiguration")
+    # -1 is how the API and the provider say that the pool has no limit of its own.
+    seen["warmPool"] = chosen({"MaxGroupPreparedCapacity": -1, **pool} if pool else {}, _WARM_POOL)
     return seen
 
 
@@ -103,6 +105,7 @@ OBSERVERS = (
                     "availabilityZones",
                     "enabledMetrics",
                     "loadBalancers",
+                    *(f"mixedInstancesPolicy.launchTemplate.overrides[].{path}" for path in REQUIREMENT_SETS),
                     "suspendedProcesses",
                     "tags",
                     "targetGroupArns",

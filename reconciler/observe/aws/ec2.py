@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.model import DeclaredResource, ResourceKind, Value
@@ -119,6 +119,21 @@ def listed(
     )
 
 
+REQUIREMENT_SETS = tuple(
+    f"instanceRequirements.{name}"
+    for name in (
+        "acceleratorManufacturers",
+        "acceleratorNames",
+        "acceleratorTypes",
+        "allowedInstanceTypes",
+        "cpuManufacturers",
+        "excludedInstanceTypes",
+        "instanceGenerations",
+        "localStorageTypes",
+    )
+)
+"""Lists of a template's or group's requirements that have no order (sets in the provider's schema)."""
+
 _NAMES = {
     "VCpuCount": "vcpuCount",
     "MemoryMiB": "memoryMib",
@@ -139,7 +154,8 @@ def pulumi_words(value: Any) -> Any:
         }
     if isinstance(value, list | tuple):
         return [pulumi_words(part) for part in value]
-    return value.isoformat() if isinstance(value, datetime) else value
+    # RFC 3339 in UTC, as the provider writes moments.
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(value, datetime) else value
 
 
 def chosen(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Value]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.model import DeclaredResource, ResourceKind, Value
 from reconciler.observe.aws._common import call, unreadable
-from reconciler.observe.aws.ec2 import TEMPLATES, chosen, listed, pulumi_words
+from reconciler.observe.aws.ec2 import REQUIREMENT_SETS, TEMPLATES, chosen, listed, pulumi_words
 from reconciler.observe.reads import Answers, Failed, Missing, More, Read, Row, Sight
 from reconciler.observe.tags import plain
 
@@ -150,6 +150,8 @@ OBSERVERS = (
             "aws:ec2/launchTemplate:LaunchTemplate",
             unordered=frozenset(
                 {
+                    *REQUIREMENT_SETS,
+                    *(f"networkInterfaces[].{name}" for name in _INTERFACE_LISTS),
                     "blockDeviceMappings",
                     "licenseSpecifications",
                     "networkInterfaces[].securityGroups",

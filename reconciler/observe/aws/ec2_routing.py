@@ -39,16 +39,38 @@ _INLINE_DESTINATIONS = {
 # --- route tables ------------------------------------------------------------------------------------------
 
 
-def _table(_declared: DeclaredResource, row: Row, _: Answers) -> Sight:
+def _table(declared: DeclaredResource, row: Row, _: Answers) -> Sight:
     return {
         "vpcId": row.get("VpcId", ""),
         "propagatingVgws": sorted(v["GatewayId"] for v in row.get("PropagatingVgws", ())),
         "routes": [
             {name: route.get(theirs) for name, theirs in _INLINE_DESTINATIONS.items()} | _target(route)
             for route in row.get("Routes", ())
-            if route.get("GatewayId") != "local" and route.get("Origin") != "EnableVgwRoutePropagation"
+            if route.get("Origin") != "EnableVgwRoutePropagation"
+            and (not _made_elsewhere(route) or _is_declared(route, declared.inputs.get("routes")))
         ],
     }
+
+
+def _made_elsewhere(route: Row) -> bool:
+    """Routes that come with something else: the network itself, a service network, a gateway endpoint.
+
+    The provider leaves them out of a table's own routes (terraform-provider-aws, ``flattenRoutes``). An endpoint that
+    is the target of a block of addresses is a route like any other.
+    """
+    gateway = str(route.get("GatewayId", ""))
+    return gateway in ("local", "VpcLattice") or ("DestinationPrefixListId" in route and gateway.startswith("vpce-"))
+
+
+def _is_declared(route: Row, declared: Value) -> bool:
+    """Whether the declaration has a route to that destination."""
+    return isinstance(declared, list | tuple) and any(
+        isinstance(one, Mapping)
+        and isinstance(wanted := one.get(name), str)
+        and _same_network(route.get(theirs), wanted)
+        for one in declared
+        for name, theirs in _INLINE_DESTINATIONS.items()
+    )
 
 
 def _target(route: Row) -> dict[str, Value]:

@@ -171,12 +171,12 @@ def _action(live: Row, index: int, declared: Value) -> dict[str, Value]:
     if isinstance(redirect := action.get("redirect"), Mapping):
         action["redirect"] = {**_UNCHANGED, **redirect}
     if live.get("Type") == "forward":
-        action |= _forward(live, isinstance(declared, Mapping) and bool(declared.get("forward")))
+        action |= _forward(live, declared.get("forward") if isinstance(declared, Mapping) else None)
     return action
 
 
-def _forward(live: Row, as_block: bool) -> dict[str, Value]:
-    """AWS answers a forward to one target group in two ways at once; the declared way is the one to compare.
+def _forward(live: Row, declared: Value) -> dict[str, Value]:
+    """AWS answers a forward to one target group in two ways at once; the declared way, or both, is to be compared.
 
     More than one target group, a weight of zero or stickiness cannot be said without the block, so they show as a
     block even where ``targetGroupArn`` is declared.
@@ -185,8 +185,8 @@ def _forward(live: Row, as_block: bool) -> dict[str, Value]:
     groups = config.get("TargetGroups", ())
     sticky = config.get("TargetGroupStickinessConfig", {})
     only = live.get("TargetGroupArn") or (groups[0].get("TargetGroupArn") if len(groups) == 1 else None)
-    plain = len(groups) <= 1 and all(group.get("Weight", 1) for group in groups) and not sticky.get("Enabled", False)
-    if plain and not as_block:
+    single = len(groups) <= 1 and all(group.get("Weight", 1) for group in groups)
+    if single and not sticky.get("Enabled", False) and not declared:
         return {"targetGroupArn": only}
     block: dict[str, Value] = {
         "targetGroups": [
@@ -195,8 +195,17 @@ def _forward(live: Row, as_block: bool) -> dict[str, Value]:
         ],
     }
     if sticky:
-        block["stickiness"] = {"enabled": sticky.get("Enabled", False), "duration": sticky.get("DurationSeconds")}
-    return {"forward": block, "targetGroupArn": None}
+        block["stickiness"] = {
+            "enabled": sticky.get("Enabled", False),
+            "duration": sticky.get("DurationSeconds", _idle_duration(sticky, declared)),
+        }
+    return {"forward": block, "targetGroupArn": only if single and declared else None}
+
+
+def _idle_duration(sticky: Row, declared: Value) -> Value:
+    """The declared duration of a stickiness that is off, which AWS need not keep."""
+    wanted = declared.get("stickiness") if isinstance(declared, Mapping) else None
+    return wanted.get("duration") if isinstance(wanted, Mapping) and not sticky.get("Enabled", False) else None
 
 
 def _lower_first(name: str) -> str:

@@ -81,7 +81,20 @@ def _see(declared: DeclaredResource, answers: Answers) -> Sight:
     tags = elb_tags(declared, answers, arn)
     if isinstance(attributes, More) or isinstance(tags, More):
         return together(attributes, tags)
-    return {**_described(declared, row), **attributes, **tags}
+    return {**_described(declared, row), **attributes, **_logs_that_are_off(declared, attributes), **tags}
+
+
+_LOGS = ("accessLogs", "connectionLogs", "healthCheckLogs")
+
+
+def _logs_that_are_off(declared: DeclaredResource, live: Mapping[str, Value]) -> dict[str, Value]:
+    """Where logs would go that are off is as declared: AWS forgets it, and the provider ignores it."""
+    found: dict[str, Value] = {}
+    for name in _LOGS:
+        wanted, block = declared.inputs.get(name), live.get(name)
+        if isinstance(wanted, Mapping) and isinstance(block, Mapping) and block.get("enabled") is False:
+            found[name] = {**block, **{key: wanted[key] for key in ("bucket", "prefix") if key in wanted}}
+    return found
 
 
 def _described(declared: DeclaredResource, row: Row) -> dict[str, Value]:

@@ -98,7 +98,7 @@ def _see(declared: DeclaredResource, answers: Answers) -> Sight:
     tags = elb_tags(declared, answers, arn)
     if isinstance(attributes, More) or isinstance(tags, More):
         return together(attributes, tags)
-    return {**_described(row), **_blocks(attributes), **tags}
+    return {**_described(row), **_blocks(attributes, declared, str(row.get("Protocol"))), **tags}
 
 
 def _described(row: Row) -> dict[str, Value]:
@@ -126,7 +126,11 @@ def _described(row: Row) -> dict[str, Value]:
     }
 
 
-def _blocks(found: dict[str, Value]) -> dict[str, Value]:
+_WITHOUT_COOKIES = frozenset({"TCP", "UDP", "TCP_UDP", "TLS", "GENEVE"})
+"""Protocols of which the provider ignores the duration of cookies, and fills in a default all the same."""
+
+
+def _blocks(found: dict[str, Value], declared: DeclaredResource, protocol: str) -> dict[str, Value]:
     """The attributes that form blocks, in the shape the provider gives them."""
     stickiness = found.get("stickiness")
     if isinstance(stickiness, Mapping):
@@ -135,6 +139,9 @@ def _blocks(found: dict[str, Value]) -> dict[str, Value]:
         kind = block.get("type")
         if isinstance(kind, str) and kind in durations:
             block["cookieDuration"] = durations[kind]
+        wanted = declared.inputs.get("stickiness")
+        if protocol in _WITHOUT_COOKIES and isinstance(wanted, Mapping) and "cookieDuration" in wanted:
+            block["cookieDuration"] = wanted["cookieDuration"]
         found["stickiness"] = block
     for name in ("targetFailovers", "targetHealthStates"):
         if isinstance(found.get(name), Mapping):

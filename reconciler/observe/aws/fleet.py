@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from reconciler.model import DeclaredResource, Fleet, Member, Quarantined, Unreadable
+from reconciler.model import SERVERS, UNITS, DeclaredResource, Fleet, Member, Quarantined, Unreadable
 from reconciler.observe.aws._common import call, together
 from reconciler.observe.aws.autoscaling import GROUPS
 from reconciler.observe.aws.autoscaling import group as group_of
@@ -86,6 +86,7 @@ def see(declared: DeclaredResource, answers: Answers) -> Fleet | Missing | Faile
                 launched=_launched(instance),
                 outdated=is_outdated,
                 compromised=_tags(instance).get(COMPROMISED, ""),
+                weight=_weight(inside),
                 checks=checks,
             )
         )
@@ -101,8 +102,23 @@ def see(declared: DeclaredResource, answers: Answers) -> Fleet | Missing | Faile
         grace_seconds=group.get("HealthCheckGracePeriod", 0),
         target_groups=arns,
         launches=":".join(map(str, current[0])) if isinstance(current, tuple) and len(current) == 1 else "",
+        unit=_unit(group),
         quarantined=_quarantined(group["AutoScalingGroupName"], answers),
     )
+
+
+def _weight(row: Row) -> int:
+    weight = str(row.get("WeightedCapacity") or 1)
+    return int(weight) if weight.isdecimal() else 1
+
+
+def _unit(group: Row) -> str:
+    """What the group's sizes count; weights are given to instance types and answered of each server."""
+    if (measure := group.get("DesiredCapacityType") or UNITS) != UNITS:
+        return str(measure)
+    types = group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {}).get("Overrides", ())
+    weighted = any(_weight(one) != 1 for one in (*types, *group.get("Instances", ())))
+    return UNITS if weighted else SERVERS
 
 
 def _tags(instance: Row | Missing | Failed) -> dict[str, str]:

@@ -6,6 +6,7 @@ read only where a queue is said to be gone.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from reconciler.model import DeclaredResource, ResourceKind, Unreadable, Value
@@ -97,7 +98,28 @@ def _see(declared: DeclaredResource, answers: Answers) -> Sight:
     found |= {name: _number(row.get(key)) for name, key in _NUMBERS.items()}
     found |= {name: row.get(key) == "true" for name, key in _BOOLEANS.items()}
     found |= {name: json_text(row[key]) if row.get(key) else None for name, key in _DOCUMENTS.items()}
+    for name in ("redriveAllowPolicy", "redrivePolicy"):
+        wanted = declared.inputs.get(name)
+        if found[name] and wanted is not None and _meaning(found[name]) == _meaning(wanted):
+            found[name] = wanted
     return {"name": row["QueueArn"].rpartition(":")[2], **found, **tags}
+
+
+def _meaning(document: Value) -> Value:
+    """What a redrive document says, however it is spelled: its count may be a text, and its queues have no order."""
+    try:
+        said = json.loads(document) if isinstance(document, str) else document
+    except (ValueError, RecursionError):
+        return document
+    if not isinstance(said, Mapping):
+        return document
+    meant = dict(said)
+    queues, count = meant.get("sourceQueueArns"), str(meant.get("maxReceiveCount", "")).removesuffix(".0")
+    if isinstance(queues, list | tuple):
+        meant["sourceQueueArns"] = sorted(map(str, queues))
+    if count.isdecimal():
+        meant["maxReceiveCount"] = int(count)
+    return meant
 
 
 def _number(value: str | None) -> Value:
