@@ -4,7 +4,15 @@ Everything here is frozen. Stages receive these values and return these values; 
 to Pulumi or to the store.
 """
 
-from reconciler.model.declared import ChangedDeclaration, Declared, DeclaredResource, PendingOperation, TenantFacts
+from reconciler.model.declared import (
+    SIZE,
+    ChangedDeclaration,
+    Declared,
+    DeclaredResource,
+    IgnoredTags,
+    PendingOperation,
+    TenantFacts,
+)
 from reconciler.model.findings import (
     WHOLE,
     AcceptedBy,
@@ -39,6 +47,7 @@ from reconciler.model.values import GROUP, ResourceKind, Secret, Unreadable, Urn
 
 __all__ = [
     "GROUP",
+    "SIZE",
     "WHOLE",
     "AcceptedBy",
     "Attempt",
@@ -51,6 +60,7 @@ __all__ = [
     "FailedRead",
     "Finding",
     "Fleet",
+    "IgnoredTags",
     "Kind",
     "Member",
     "Observed",
