@@ -51,8 +51,9 @@ class Lookup:
         for urn in urns:
             since = max(declared.resources[urn].created or now - OLDEST, now - OLDEST)
             found: list[Mapping[str, Any]] = []
-            why = ""
-            for name in (n for parent in recorded_under(declared, urn) for n in names(declared, parent)):
+            # A record of the cell's region that has its name would be about something else.
+            why = f"it is in {away}" if (away := declared.elsewhere(declared.resources[urn])) else ""
+            for name in (n for parent in recorded_under(declared, urn) for n in names(declared, parent) if not away):
                 if name not in answers:
                     if not left or not self._in_turn(deadline):
                         why = why or "more resources drifted than are looked up at once"
