@@ -42,6 +42,7 @@ def differences(kind: ResourceKind, declared: DeclaredResource, observed: Observ
     set; a property it does not mention at all is unknown, unless nothing was declared for it.
     """
     found = []
+    whole = not (declared.ignored or declared.ignored_tags)
     for name, value in _with_tags(declared.inputs).items():
         if not _compared(kind, declared, name, value):
             continue
@@ -49,7 +50,7 @@ def differences(kind: ResourceKind, declared: DeclaredResource, observed: Observ
         told = name in observed.differing
         if name == TAGS:
             expected, seen = _with_default_tags(declared, expected, seen)
-        if (reduce := reduction(kind, declared, name)) is not None:
+        if not whole and (reduce := reduction(kind, declared, name)) is not None:
             # Whether it is the rest that differs, the provider does not say.
             expected, seen, told = reduce(expected), reduce(seen), False
         if _identical(expected, seen) and not told:
@@ -97,7 +98,7 @@ def parts(kind: ResourceKind, path: str, declared: Value, observed: Value) -> It
 def _compared(kind: ResourceKind, declared: DeclaredResource, name: str, value: Value) -> bool:
     if name in IGNORED or name in kind.write_only or value is None or isinstance(value, Secret):
         return False
-    if declared.ignores(name) or (declared.scaled and name == SIZE):
+    if (declared.ignored and declared.ignores(name)) or (declared.scaled and name == SIZE):
         return False
     return name not in kind.contradicted or name in declared.programmed
 

@@ -17,9 +17,10 @@ TAGS, ALL_TAGS = "tags", "tagsAll"
 
 def reduction(kind: ResourceKind, resource: DeclaredResource, name: str) -> Callable[[Value], Value] | None:
     """What takes out of either side of a property what does not count; None if all of it does."""
-    paths = resource.ignored_in(name) if resource.ignored else ()
-    if name == TAGS and resource.ignored:
-        paths = tuple(path for path in (*paths, *resource.ignored_in(ALL_TAGS)) if path)
+    paths = resource.ignored_in(name)
+    if name == TAGS:
+        # All default tags may be left to others while the resource's own are not.
+        paths += tuple(path for path in resource.ignored_in(ALL_TAGS) if path)
     tags = resource.ignored_tags if name == TAGS else None
     if not paths and not tags:
         return None

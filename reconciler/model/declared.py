@@ -110,8 +110,9 @@ class Declared:
 
     def elsewhere(self, resource: DeclaredResource) -> str:
         """The account and region that a resource is in, in words; empty if they are the cell's."""
-        here, there = (self.account, self.region), (resource.account or self.account, resource.region or self.region)
-        return "" if there == here else " ".join(there)
+        if resource.region in ("", self.region) and resource.account in ("", self.account):
+            return ""
+        return f"{resource.account or self.account} {resource.region or self.region}"
 
     @property
     def types(self) -> frozenset[str]:

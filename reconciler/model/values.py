@@ -63,8 +63,14 @@ class ResourceKind:
     @property
     def described(self) -> bool:
         """Whether anything is known of how its values compare."""
-        facts = (self.unordered, self.documents, self.write_only, self.contradicted, self.references)
-        return self.observed or any(facts)
+        return bool(
+            self.observed
+            or self.unordered
+            or self.documents
+            or self.write_only
+            or self.contradicted
+            or self.references
+        )
 
 
 def digest(*parts: str | None, length: int = 12) -> str:
