@@ -19,7 +19,7 @@ from reconciler.detect.exceptions import AcceptedException
 from reconciler.detect.exceptions import parse as parse_exceptions
 from reconciler.detect.rules import RULES
 from reconciler.errors import ConfigurationError, WriteRefused
-from reconciler.model import GROUP, Declared, Outcome, Repair, ResourceKind, Urn
+from reconciler.model import Declared, Outcome, Repair, ResourceKind, Urn
 from reconciler.observe import guard
 from reconciler.observe.clients import Clients
 from reconciler.observe.probes import Target

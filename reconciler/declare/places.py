@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.model import IgnoredTags, Urn
+from reconciler.model import NO_TAGS, IgnoredTags, Urn
 
 PROVIDER = "pulumi:providers:aws"
 
@@ -50,7 +50,7 @@ class Provider:
     place: Place = Place()
     default: bool = False
     """Whether the engine made it up for resources that name none."""
-    ignored_tags: IgnoredTags = IgnoredTags()
+    ignored_tags: IgnoredTags = NO_TAGS
 
 
 class Places:
@@ -144,7 +144,7 @@ def _account_of(inputs: Mapping[str, Any]) -> str:
 
 def _ignored_tags(said: Any) -> IgnoredTags:
     if not isinstance(said, Mapping):
-        return IgnoredTags()
+        return NO_TAGS
     return IgnoredTags(frozenset(_texts(said.get("keys"))), tuple(sorted(_texts(said.get("keyPrefixes")))))
 
 

@@ -186,9 +186,7 @@ def _scaled(resources: Mapping[Urn, DeclaredResource]) -> dict[Urn, DeclaredReso
     return {r.urn: replace(r, scaled=True) for r in groups if r.urn in needed or r.id in names}
 
 
-def _resource(
-    raw: Mapping[str, Any], holders: Mapping[Urn, Mapping[str, Any]], places: Places
-) -> DeclaredResource:
+def _resource(raw: Mapping[str, Any], holders: Mapping[Urn, Mapping[str, Any]], places: Places) -> DeclaredResource:
     inputs = {key: value(item) for key, item in (raw.get("inputs") or {}).items() if key != DEFAULTS}
     used = raw.get("propertyDependencies")
     references = {urn for urns in (used or {}).values() for urn in urns or ()}

@@ -5,6 +5,7 @@ to Pulumi or to the store.
 """
 
 from reconciler.model.declared import (
+    NO_TAGS,
     SIZE,
     ChangedDeclaration,
     Declared,
@@ -47,6 +48,7 @@ from reconciler.model.values import GROUP, ResourceKind, Secret, Unreadable, Urn
 
 __all__ = [
     "GROUP",
+    "NO_TAGS",
     "SIZE",
     "WHOLE",
     "AcceptedBy",

@@ -27,6 +27,9 @@ class IgnoredTags:
         return isinstance(key, str) and (key in self.keys or key.startswith(self.prefixes))
 
 
+NO_TAGS = IgnoredTags()
+
+
 @dataclass(frozen=True, slots=True)
 class DeclaredResource:
     """One custom resource of the stack's state, as the last successful update declared it."""
@@ -53,7 +56,7 @@ class DeclaredResource:
     """When the engine created it; None if the state does not say."""
     ignored: tuple[str, ...] = ()
     """Property paths whose changes the program leaves to others (``ignoreChanges``), sorted."""
-    ignored_tags: IgnoredTags = IgnoredTags()
+    ignored_tags: IgnoredTags = NO_TAGS
     scaled: bool = False
     """Whether a declared scaling policy or schedule sets the size of this group."""
     region: str = ""

@@ -64,12 +64,7 @@ class ResourceKind:
     def described(self) -> bool:
         """Whether anything is known of how its values compare."""
         return bool(
-            self.observed
-            or self.unordered
-            or self.documents
-            or self.write_only
-            or self.contradicted
-            or self.references
+            self.observed or self.unordered or self.documents or self.write_only or self.contradicted or self.references
         )
 
 

@@ -61,8 +61,8 @@ def observe(
 
     ``clients`` are real ones, whose account is verified before anything is read, or a function that answers reads;
     ``narrow`` says that it answers narrowed listings as well, which real clients always do.
-    Types that ``observers`` lacks, and what is in another region or account, are seen through ``refresh``. What was created less than ``fresh`` ago and is not
-    found is UNKNOWN: AWS may not show it yet (F08).
+    Types that ``observers`` lacks, and what is in another region or account, are seen through ``refresh``. What was
+    created less than ``fresh`` ago and is not found is UNKNOWN: AWS may not show it yet (F08).
     Raises WrongAccount and AccountUnverified; any other failure to read is UNKNOWN in what it returns.
     """
     at, began = datetime.now(UTC), time.monotonic()

@@ -280,6 +280,7 @@ def test_the_size_of_a_group_may_be_somebody_elses_to_say() -> None:
         propertyDependencies={"autoscalingGroupName": [urn("g", GROUP)]},
     )
     off = resource("p", "aws:autoscaling/policy:Policy", inputs={"autoscalingGroupName": "servers", "enabled": False})
+
     def size(*resources: dict[str, Any]) -> int | None:
         return read(*resources).resources[urn("g", GROUP)].size
 

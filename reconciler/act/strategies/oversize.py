@@ -63,9 +63,9 @@ def _resized(plan: EnginePlan, tools: Tools) -> Iterator[tuple[Step, DeclaredRes
     """The groups whose size or largest size the engine would write."""
     for step in plan.writes:
         resource = tools.declared.resources.get(step.urn)
-        if resource is not None and resource.type == GROUP and step.op == "update":
-            if not {SIZE, _MOST}.isdisjoint(step.changed):
-                yield step, resource
+        writes_size = step.op == "update" and not {SIZE, _MOST}.isdisjoint(step.changed)
+        if resource is not None and resource.type == GROUP and writes_size:
+            yield step, resource
 
 
 def _limit(step: Step, group: DeclaredResource) -> int | None:
