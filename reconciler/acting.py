@@ -28,7 +28,7 @@ from reconciler.record.lease import Lease
 from reconciler.record.store import Store
 from reconciler.settings import Settings
 from reconciler.verify.verify import verify
-from reconciler.wiring import floors_of, pace_of
+from reconciler.wiring import floor_of, pace_of
 
 log = structlog.get_logger(__name__)
 
@@ -193,7 +193,7 @@ class Acting:
             progress=progress,
             clock=self._outside.steady,
             wait=self._outside.wait,
-            floors=floors_of(declared, self._settings.rollout.floor_percent),
+            floor=partial(floor_of, declared, self._settings.rollout.floor_percent),
             pace=pace_of(self._settings),
             state=engine,
             unsettled=unsettled,

@@ -19,7 +19,7 @@ from reconciler.detect.exceptions import AcceptedException
 from reconciler.detect.exceptions import parse as parse_exceptions
 from reconciler.detect.rules import RULES
 from reconciler.errors import ConfigurationError, WriteRefused
-from reconciler.model import GROUP, Declared, Outcome, Repair, ResourceKind, Urn
+from reconciler.model import Declared, Outcome, Repair, ResourceKind, Urn
 from reconciler.observe import guard
 from reconciler.observe.clients import Clients
 from reconciler.observe.probes import Target
@@ -202,15 +202,10 @@ def probe_target(settings: Settings, tenant: str) -> Target | None:
     )
 
 
-def floors_of(declared: Declared, percent: Mapping[str, float]) -> Mapping[Urn, int]:
-    """Healthy servers that each group never goes below; a tier without a percentage keeps all of them."""
-    floors: dict[Urn, int] = {}
-    for urn, resource in declared.resources.items():
-        desired = resource.inputs.get("desiredCapacity")
-        if resource.type == GROUP and isinstance(desired, int | float):
-            facts = declared.tenants.get(resource.tenant or "")
-            floors[urn] = math.ceil(desired * percent.get(facts.tier if facts else "", 100) / 100)
-    return floors
+def floor_of(declared: Declared, percent: Mapping[str, float], group: Urn, size: int) -> int:
+    """Healthy servers that a group of so many never goes below; a tier without a percentage keeps all of them."""
+    facts = declared.tenants.get(declared.resources[group].tenant or "")
+    return math.ceil(size * percent.get(facts.tier if facts else "", 100) / 100)
 
 
 def accepted_exceptions(settings: Settings) -> tuple[AcceptedException, ...]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
+from typing import TypeVar
 
 from reconciler.act.needed import still_needed
 from reconciler.act.process import EngineStopped
 from reconciler.act.safety import refuse_unless
 from reconciler.act.steps import EnginePlan, EngineRun
 from reconciler.act.strategies import STRATEGIES
-from reconciler.act.strategies.oversize import refuse_shrinking
+from reconciler.act.strategies.oversize import give_surplus_back, refuse_shrinking
 from reconciler.act.tools import Ending, Interrupted, Tools
 from reconciler.errors import EngineError, EngineLocked, LeaseLost, RepairRefused, StackmendError, TenantPaused
 from reconciler.model import Repair, Status, Urn
 
 Result = tuple[Repair, Ending]
+_T = TypeVar("_T")
 
 
 def repair_together(
@@ -49,22 +52,36 @@ def repair_together(
 
 def _prepared(repair: Repair, tools: Tools) -> Ending | None:
     prepare = STRATEGIES[repair.strategy].prepare
-    if prepare is None:
-        return None
+    return None if prepare is None else _tried(partial(prepare, repair, tools))
+
+
+def _given_back(repairs: Sequence[Repair], plan: EnginePlan, tools: Tools) -> tuple[bool, dict[Repair, Ending]]:
+    """Whether servers left groups that the engine would make smaller, and the repairs for which they could not."""
+    told = {r: _tried(partial(give_surplus_back, plan, r, tools)) for r in repairs}
+    return True in told.values(), {r: ending for r, ending in told.items() if isinstance(ending, Ending)}
+
+
+def _tried(work: Callable[[], _T]) -> _T | Ending:
+    """What comes before an update; an ending if it cannot be done."""
     try:
-        prepare(repair, tools)
+        return work()
     except (LeaseLost, Interrupted):
         raise
     except RepairRefused as error:
         return Ending(Status.REFUSED, str(error))
     except StackmendError as error:
         return Ending(Status.NOT_HEALED, str(error))
-    return None
 
 
 def _attempt(
-    repairs: Sequence[Repair], tools: Tools, unhindered: Callable[[Repair], bool], *, dry_run: bool
+    repairs: Sequence[Repair],
+    tools: Tools,
+    unhindered: Callable[[Repair], bool],
+    *,
+    dry_run: bool,
+    sized: bool = False,
 ) -> Iterator[Result]:
+    """``sized``: whether what is too large has been brought down to its size."""
     going = []
     for repair in repairs:
         if unhindered(repair):
@@ -74,9 +91,12 @@ def _attempt(
     if not going:
         return
     targets = tuple(dict.fromkeys(u for r in going for u in r.urns))
+    given, stuck = False, dict[Repair, Ending]()
     try:
         plan = _previewed(going, targets, tools)
-        if not dry_run:
+        if not (dry_run or sized):
+            given, stuck = _given_back(going, plan, tools)
+        if not (dry_run or given or stuck):
             refuse_shrinking(plan, tools)
             tools.journal.ensure_held(_named(going))
     except EngineStopped:
@@ -101,6 +121,12 @@ def _attempt(
             return
         status = Status.REFUSED if isinstance(error, RepairRefused) else Status.NOT_HEALED
         yield from ((r, Ending(status, str(error))) for r in going)
+        return
+    if given or stuck:
+        # What the engine saw is no longer so.
+        yield from stuck.items()
+        rest = [r for r in going if r not in stuck]
+        yield from _attempt(rest, tools, unhindered, dry_run=dry_run, sized=True)
         return
     if dry_run:
         yield from ((r, Ending(Status.DRY_RUN, _would(r, plan))) for r in going)

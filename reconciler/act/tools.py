@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -63,7 +63,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """Everything a strategy may use. ``floors`` is the least number of healthy servers by group."""
+    """Everything a strategy may use."""
 
     engine: Updates
     aws: AwsWriter
@@ -78,7 +78,8 @@ class Tools:
     """Monotonic seconds."""
     wait: Callable[[float], None]
     """Waits some seconds; raises Interrupted to end what is under way."""
-    floors: Mapping[Urn, int] = field(default_factory=dict)
+    floor: Callable[[Urn, int], int] = lambda _, size: size
+    """The least number of healthy servers of a group that is to have so many."""
     pace: Pace = Pace()
     state: StateDocument | None = None
     unsettled: frozenset[Urn] = frozenset()

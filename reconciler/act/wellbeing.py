@@ -29,6 +29,8 @@ class Wellbeing:
 
     serving: Mapping[Urn, int] = field(default_factory=dict)
     """Healthy servers by group."""
+    wanted: Mapping[Urn, int] = field(default_factory=dict)
+    """Servers that each of them is to have: as declared, or as AWS says where somebody else sizes it."""
     joining: frozenset[Urn] = frozenset()
     """Groups with running servers that their load balancer has not judged yet."""
     verdicts: Mapping[str, Finding] = field(default_factory=dict)
@@ -43,13 +45,15 @@ def of(tenants: Collection[str | None], tools: Tools, *, without: Urn | None = N
     """How the tenants are now, but for the group ``without``. Raises LeaseLost; a look that fails shows nothing."""
     mine = [r for r in tools.declared.resources.values() if r.tenant is not None and r.tenant in tenants]
     serving: dict[Urn, int] = {}
+    wanted: dict[Urn, int] = {}
     joining: set[Urn] = set()
-    for group in (r.urn for r in mine if r.type == GROUP and r.urn != without):
-        fleet = tools.fleet(group)
+    for group in (r for r in mine if r.type == GROUP and r.urn != without):
+        fleet = tools.fleet(group.urn)
         if isinstance(fleet, Fleet):
-            serving[group] = len(fleet.healthy)
+            serving[group.urn] = len(fleet.healthy)
+            wanted[group.urn] = fleet.desired if group.size is None else group.size
             if any(m.state == "running" and m.target in JOINING for m in fleet.members):
-                joining.add(group)
+                joining.add(group.urn)
     watched = {r.urn for r in mine if r.type in WATCHED}
     found: tuple[Finding, ...] = ()
     if watched:
@@ -62,7 +66,7 @@ def of(tenants: Collection[str | None], tools: Tools, *, without: Urn | None = N
                 "whether the tenants are worse off cannot be seen", tenants=sorted(map(str, tenants)), why=str(error)
             )
             found = ()
-    return Wellbeing(serving, frozenset(joining), {f.id: f for f in found if f.rule in RULES})
+    return Wellbeing(serving, wanted, frozenset(joining), {f.id: f for f in found if f.rule in RULES})
 
 
 def worse(before: Wellbeing, tools: Tools) -> Mapping[str, str]:
@@ -88,9 +92,8 @@ def _compared(before: Wellbeing, now: Wellbeing, tools: Tools) -> dict[str, str]
     found: dict[str, str] = {}
     for group, count in before.serving.items():
         resource = tools.declared.resources.get(group)
-        # What serves beyond the declared number may leave: somebody had added it.
-        size = resource.inputs.get("desiredCapacity") if resource else None
-        enough = min(count, int(size)) if isinstance(size, int | float) else count
+        # What serves beyond the number that is wanted may leave: somebody had added it.
+        enough = min(count, now.wanted.get(group, count))
         if resource and resource.tenant and now.serving.get(group, count) < enough:
             found[resource.tenant] = f"{now.serving[group]} servers of {resource.name} serve, and {count} did before"
     for id_, finding in now.verdicts.items():

@@ -19,7 +19,7 @@ from reconciler.declare.graph import order
 from reconciler.declare.state import tenant_facts
 from reconciler.declare.values import decode, encode, moment
 from reconciler.errors import StateError
-from reconciler.model import ChangedDeclaration, Declared, DeclaredResource, Urn, Value
+from reconciler.model import ChangedDeclaration, Declared, DeclaredResource, IgnoredTags, Urn, Value
 
 _FORMAT = 1
 
@@ -56,7 +56,17 @@ def effective(declared: Declared, baseline: Declared | None, *, redeclared: Coll
                 key: item for key, item in now.inputs.items() if key not in was.programmed
             }
         changes += _changes(urn, inputs, now.inputs)
-        resources[urn] = replace(now, inputs=inputs, programmed=was.programmed, tenant=was.tenant)
+        if was.ignored != now.ignored:
+            changes.append(ChangedDeclaration(urn, "ignoreChanges", was.ignored, now.ignored))
+        resources[urn] = replace(
+            now,
+            inputs=inputs,
+            programmed=was.programmed,
+            tenant=was.tenant,
+            ignored=was.ignored,
+            ignored_tags=was.ignored_tags,
+            scaled=was.scaled or now.scaled,
+        )
     gone = {
         urn: replace(was, inputs={key: renewed(item) for key, item in was.inputs.items()})
         for urn, was in baseline.resources.items()
@@ -136,6 +146,11 @@ def to_json(declared: Declared) -> dict[str, Any]:
                 "protect": resource.protect,
                 "external": resource.external,
                 "created": resource.created.isoformat() if resource.created else None,
+                "ignored": list(resource.ignored),
+                "ignored_tags": [sorted(resource.ignored_tags.keys), list(resource.ignored_tags.prefixes)],
+                "scaled": resource.scaled,
+                "region": resource.region,
+                "account": resource.account,
             }
             for resource in declared.resources.values()
         ],
@@ -148,6 +163,7 @@ def from_json(document: Mapping[str, Any]) -> Declared:
         raise StateError(f"the baseline has format {document.get('format')!r}, known is {_FORMAT}", where="baseline")
     resources = {}
     for fields in document["resources"]:
+        keys, prefixes = fields.get("ignored_tags", ((), ()))
         resource = DeclaredResource(
             urn=Urn(fields["urn"]),
             type=fields["type"],
@@ -162,6 +178,11 @@ def from_json(document: Mapping[str, Any]) -> Declared:
             protect=fields["protect"],
             external=fields["external"],
             created=moment(fields.get("created")),
+            ignored=tuple(fields.get("ignored", ())),
+            ignored_tags=IgnoredTags(frozenset(keys), tuple(prefixes)),
+            scaled=fields.get("scaled", False),
+            region=fields.get("region", ""),
+            account=fields.get("account", ""),
         )
         resources[resource.urn] = resource
     return Declared(

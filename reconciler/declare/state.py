@@ -6,24 +6,25 @@ is not of the form the engine writes is refused as a whole, with the place that 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from reconciler.declare.places import Places
 from reconciler.declare.values import DEFAULTS, moment, value
 from reconciler.errors import StateError
-from reconciler.model import Declared, DeclaredResource, PendingOperation, TenantFacts, Urn, Value
+from reconciler.model import GROUP, Declared, DeclaredResource, PendingOperation, TenantFacts, Urn, Value
 from tenancy import tags as keys
 
 TENANT_TYPE = "stackmend:index:Tenant"
-PROVIDERS = "pulumi:providers:"
 BUILT_IN = "pulumi:"
+SCALERS = frozenset({"aws:autoscaling/policy:Policy", "aws:autoscaling/schedule:Schedule"})
+"""Types whose resources set the size of a group."""
 
 _VERSION = 3
 _HARMLESS_FEATURES = frozenset({"refreshBeforeUpdate", "hooks", "taint", "replaceWith"})
 """Features of version 4 that do not change what inputs mean."""
-_ARN = re.compile(r"arn:[^:]+:[^:]*:([^:]*):(\d{12})?:")
 _TODO = "Compare with `pulumi stack export`; `pulumi stack history` and the backend's backups hold earlier states."
 
 
@@ -37,21 +38,24 @@ def parse(document: Mapping[str, Any], *, cell: str, version: int = 0) -> Declar
     by_urn = _live(resources)
     # What waits for its deletion may still be the parent of something.
     holders = {Urn(raw["urn"]): raw for raw in resources} | by_urn
+    places = Places(by_urn)
     declared = {
-        urn: _resource(raw, holders)
+        urn: _resource(raw, holders, places)
         for urn, raw in by_urn.items()
         if raw.get("custom") is True and not raw["type"].startswith(BUILT_IN)
     }
+    declared |= _scaled(declared)
     project = next(iter(by_urn)).split("::", 3)[1] if by_urn else ""
+    cell_place = places.cell()
     return Declared(
         cell=cell,
         project=project,
-        account=_account(by_urn.values()),
-        region=_region(by_urn),
+        account=cell_place.account,
+        region=cell_place.region,
         resources=declared,
         tenants=tenant_facts(declared.values()),
         pending=tuple(
-            PendingOperation(kind, _resource(raw, holders))
+            PendingOperation(kind, _resource(raw, holders, places))
             for kind, raw in pending
             if raw.get("custom") is True and not raw["type"].startswith(BUILT_IN)
         ),
@@ -146,6 +150,8 @@ def _check_resource(raw: Any, where: str) -> None:
     for key, holder in lists:
         if not all(isinstance(urn, str) for urn in _list(holder, key, where)):
             raise _malformed(f"{key} holds something that is not a URN", where)
+    if not all(isinstance(path, str) for path in _list(raw, "ignoreChanges", where)):
+        raise _malformed("ignoreChanges holds something that is not a property path", where)
 
 
 def _list(holder: Mapping[str, Any], key: str, where: str) -> list[Any]:
@@ -169,11 +175,24 @@ def _live(resources: Iterable[Mapping[str, Any]]) -> dict[Urn, Mapping[str, Any]
     return live
 
 
-def _resource(raw: Mapping[str, Any], holders: Mapping[Urn, Mapping[str, Any]]) -> DeclaredResource:
+def _scaled(resources: Mapping[Urn, DeclaredResource]) -> dict[Urn, DeclaredResource]:
+    """The groups whose size a declared policy or schedule sets, marked as such."""
+    scalers = [r for r in resources.values() if r.type in SCALERS and r.inputs.get("enabled") is not False]
+    if not scalers:
+        return {}
+    names = {name for r in scalers if isinstance(name := r.inputs.get("autoscalingGroupName"), str)}
+    needed = frozenset[Urn]().union(*(r.references for r in scalers))
+    groups = (r for r in resources.values() if r.type == GROUP)
+    return {r.urn: replace(r, scaled=True) for r in groups if r.urn in needed or r.id in names}
+
+
+def _resource(raw: Mapping[str, Any], holders: Mapping[Urn, Mapping[str, Any]], places: Places) -> DeclaredResource:
     inputs = {key: value(item) for key, item in (raw.get("inputs") or {}).items() if key != DEFAULTS}
     used = raw.get("propertyDependencies")
     references = {urn for urns in (used or {}).values() for urn in urns or ()}
     dependencies = references | {*(raw.get("dependencies") or ())}
+    provider = places.provider(raw)
+    place = places.of(raw, provider)
     return DeclaredResource(
         urn=Urn(raw["urn"]),
         type=raw["type"],
@@ -188,6 +207,10 @@ def _resource(raw: Mapping[str, Any], holders: Mapping[Urn, Mapping[str, Any]]) 
         protect=raw.get("protect") is True,
         external=raw.get("external") is True,
         created=moment(raw.get("created")),
+        ignored=tuple(sorted(raw.get("ignoreChanges") or ())),
+        ignored_tags=provider.ignored_tags,
+        region=place.region,
+        account=place.account,
     )
 
 
@@ -213,55 +236,6 @@ def _tenant(raw: Mapping[str, Any], holders: Mapping[Urn, Mapping[str, Any]]) ->
         seen.add(parent)
         parent = holder.get("parent")
     return None
-
-
-def _account(resources: Iterable[Mapping[str, Any]]) -> str:
-    """The account that most outputs name as owner; the ARN of an API has none, but the one it is called by has."""
-    accounts: Counter[str] = Counter()
-    for raw in resources:
-        outputs = raw.get("outputs") or {}
-        owner = outputs.get("ownerId")
-        account = _arn_part(2, outputs.get("arn")) or _arn_part(2, outputs.get("executionArn"))
-        if account:
-            accounts[account] += 1
-        elif isinstance(owner, str) and re.fullmatch(r"\d{12}", owner):
-            accounts[owner] += 1
-    return accounts.most_common(1)[0][0] if accounts else ""
-
-
-def _region(by_urn: Mapping[Urn, Mapping[str, Any]]) -> str:
-    """The region of the AWS provider that most resources use, or that most resources name themselves.
-
-    A provider that takes its region from the environment has none in the state; then what it made tells.
-    """
-    regions: Counter[str] = Counter()
-    for raw in by_urn.values():
-        if not raw["type"].startswith("aws:"):
-            continue
-        provider = by_urn.get(Urn((raw.get("provider") or "").rpartition("::")[0]), {})
-        for holder in (raw, provider):
-            region = (holder.get("inputs") or {}).get("region")
-            if isinstance(region, str):
-                regions[region] += 1
-                break
-    if not regions:
-        for raw in by_urn.values():
-            region = (raw.get("inputs") or {}).get("region")
-            if raw["type"] == f"{PROVIDERS}aws" and isinstance(region, str):
-                regions[region] += 1
-    if not regions:
-        for raw in by_urn.values():
-            outputs = raw.get("outputs") or {}
-            region = outputs.get("region") or _arn_part(1, outputs.get("arn"))
-            if raw["type"].startswith("aws:") and region and isinstance(region, str):
-                regions[region] += 1
-    return regions.most_common(1)[0][0] if regions else ""
-
-
-def _arn_part(part: int, arn: Any) -> str:
-    """Region (1) or account (2) in an ARN, empty if there is none."""
-    found = _ARN.match(arn) if isinstance(arn, str) else None
-    return (found[part] or "") if found else ""
 
 
 def _malformed(what: str, where: str) -> StateError:

@@ -1,6 +1,7 @@
 """Whether what is declared is what is there, value by value, with the semantics of each resource type.
 
-Only what the program declared is compared: a value nobody declared is not drift. Two things are owned whole, though:
+Only what the program declared is compared: a value nobody declared is not drift, nor is what the program or its
+provider leaves to others (``reduced``) or a scaling policy sets. Two things are owned whole, though:
 tag maps, and elements of the lists a type names as unordered (an address added to a firewall rule is a change of it).
 A type nobody described gets the tolerant reading, as a drift seen where none is would be repaired for ever. Lists have
 no order; lists and JSON documents are as declared if everything declared is in them; texts may be respelled
@@ -15,8 +16,9 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from reconciler.detect import documents
+from reconciler.detect.reduced import ALL_TAGS, TAGS, reduction
 from reconciler.detect.scalars import boolean, respelled, same_reference, same_scalar
-from reconciler.model import DeclaredResource, ObservedResource, ResourceKind, Secret, Unreadable, Value
+from reconciler.model import SIZE, DeclaredResource, ObservedResource, ResourceKind, Secret, Unreadable, Value
 
 IGNORED = frozenset({"__defaults", "tagsAll", "region"})
 """Inputs the provider adds for itself: none is a property of the live resource."""
@@ -40,21 +42,27 @@ def differences(kind: ResourceKind, declared: DeclaredResource, observed: Observ
     set; a property it does not mention at all is unknown, unless nothing was declared for it.
     """
     found = []
-    for name, value in declared.inputs.items():
+    whole = not (declared.ignored or declared.ignored_tags)
+    for name, value in _with_tags(declared.inputs).items():
         if not _compared(kind, declared, name, value):
             continue
-        expected = _with_default_tags(declared, value) if name == "tags" else value
-        seen = observed.properties.get(name)
-        if _identical(expected, seen) and name not in observed.differing:
+        expected, seen = value, observed.properties.get(name)
+        told = name in observed.differing
+        if name == TAGS:
+            expected, seen = _with_default_tags(declared, expected, seen)
+        if not whole and (reduce := reduction(kind, declared, name)) is not None:
+            # Whether it is the rest that differs, the provider does not say.
+            expected, seen, told = reduce(expected), reduce(seen), False
+        if _identical(expected, seen) and not told:
             continue
-        if seen is None and _unread_default(kind, declared, name) and name not in observed.differing:
+        if seen is None and _unread_default(kind, declared, name) and not told:
             continue
         if name not in observed.properties:
             if not _unset(expected):
                 found.append(Difference(name, expected, Unreadable("the observer does not return this property")))
         elif (hidden := _hidden(name, expected, seen)) is not None:
             found.append(Difference(name, expected, hidden))
-        elif name in observed.differing or not _equal(kind, name, expected, seen):
+        elif told or not _equal(kind, name, expected, seen):
             found.append(Difference(name, _masked(seen, expected), _masked(expected, seen)))
     return tuple(found)
 
@@ -90,25 +98,40 @@ def parts(kind: ResourceKind, path: str, declared: Value, observed: Value) -> It
 def _compared(kind: ResourceKind, declared: DeclaredResource, name: str, value: Value) -> bool:
     if name in IGNORED or name in kind.write_only or value is None or isinstance(value, Secret):
         return False
+    if (declared.ignored and declared.ignores(name)) or (declared.scaled and name == SIZE):
+        return False
     return name not in kind.contradicted or name in declared.programmed
 
 
 def _unread_default(kind: ResourceKind, declared: DeclaredResource, name: str) -> bool:
     """Whether the provider filled the input in itself, for a type nobody described: many such it never reads back."""
-    return name not in declared.programmed and _undescribed(kind)
+    return name not in declared.programmed and not kind.described
 
 
-def _with_default_tags(declared: DeclaredResource, value: Value) -> Value:
-    """The tags the provider really writes: the resource's own over the provider's default tags."""
-    every = declared.inputs.get("tagsAll")
-    return {**every, **value} if isinstance(every, Mapping) and isinstance(value, Mapping) else value
+def _with_tags(inputs: Mapping[str, Value]) -> Mapping[str, Value]:
+    """A resource without tags of its own has the provider's default tags all the same."""
+    alone = inputs.get(TAGS) is None and isinstance(every := inputs.get(ALL_TAGS), Mapping) and every
+    return {**inputs, TAGS: {}} if alone else inputs
+
+
+def _with_default_tags(declared: DeclaredResource, own: Value, seen: Value) -> tuple[Value, Value]:
+    """The tags the provider really writes, which are the resource's own over its default tags, and those to compare.
+
+    Where the default tags are not known, or left to others, any tag beyond the resource's own may be one.
+    """
+    every = declared.inputs.get(ALL_TAGS)
+    if not isinstance(own, Mapping):
+        return own, seen
+    if isinstance(every, Secret | Unreadable) or declared.ignores(ALL_TAGS):
+        return own, {k: v for k, v in seen.items() if k in own} if isinstance(seen, Mapping) else seen
+    return {**every, **own} if isinstance(every, Mapping) else own, seen
 
 
 def _equal(kind: ResourceKind, path: str, want: Value, have: Value, *, whole: bool = False) -> bool:
     """``whole``: nothing may be there that was not declared."""
     if want is None or isinstance(want, Secret) or isinstance(have, Secret) or _identical(want, have):
         return True
-    tolerant = _undescribed(kind)
+    tolerant = not kind.described
     if _is_mapping(want) and _is_mapping(have):
         if _last(path) == "tags":
             have = _without_aws(have)
@@ -144,7 +167,7 @@ def _equal(kind: ResourceKind, path: str, want: Value, have: Value, *, whole: bo
 
 def _same_list(kind: ResourceKind, path: str, want: list[Value], have: list[Value]) -> bool:
     described = path in kind.unordered or f"{path}[]" in kind.unordered
-    tags, tolerant = _last(path) == "tags", _undescribed(kind)
+    tags, tolerant = _last(path) == "tags", not kind.described
     if tags:
         have = [e for e in have if not (isinstance(e, Mapping) and str(e.get("key", "")).startswith("aws:"))]
     if len(want) > len(have) or (len(want) < len(have) and (tags or not tolerant)):
@@ -242,12 +265,6 @@ def _is_mapping(value: Value) -> TypeGuard[Mapping[str, Value]]:
 def _is_list(value: Value) -> TypeGuard[Sequence[Value]]:
     return type(value) in (list, tuple) or (
         type(value) not in _PLAIN and isinstance(value, Sequence) and not isinstance(value, str)
-    )
-
-
-def _undescribed(kind: ResourceKind) -> bool:
-    return not (
-        kind.observed or kind.unordered or kind.documents or kind.write_only or kind.contradicted or kind.references
     )
 
 

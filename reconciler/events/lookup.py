@@ -57,8 +57,9 @@ class Lookup:
         for urn in urns:
             since = max(declared.resources[urn].created or now - OLDEST, now - OLDEST)
             found: list[Mapping[str, Any]] = []
-            why = ""
-            parents = recorded_under(declared, urn)
+            # A record of the cell's region that has its name would be about something else.
+            why = f"it is in {away}" if (away := declared.elsewhere(declared.resources[urn])) else ""
+            parents = recorded_under(declared, urn) if not away else ()
             for key in ((recorded_in(declared, parent), n) for parent in parents for n in names(declared, parent)):
                 if key not in answers:
                     if not left or not self._in_turn(deadline):

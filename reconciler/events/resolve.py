@@ -52,7 +52,10 @@ class Resolver:
         self.declared, self.members = declared, dict(members)
         self._named: dict[str, set[Urn]] = defaultdict(set)
         self._users: dict[Urn, set[Urn]] = defaultdict(set)
+        self._accounts, self._regions = {declared.account}, {declared.region}
         for urn, resource in declared.resources.items():
+            self._accounts.add(resource.account or declared.account)
+            self._regions.add(resource.region or declared.region)
             if resource.id:
                 self._named[resource.id].add(urn)
             for used in resource.references:
@@ -68,11 +71,12 @@ class Resolver:
 
     def concerned(self, change: Change) -> Concerned:
         """The resources that a change concerns, directly or as users of what it names."""
-        if change.account != self.declared.account:
+        if change.account not in self._accounts:
             return Concerned(why_none="another account")
-        if change.region != self.declared.region and change.source not in GLOBAL_SOURCES:
+        if change.region not in self._regions and change.source not in GLOBAL_SOURCES:
             return Concerned(why_none="another region")
-        named = frozenset(u for m in change.mentions for form in spellings(m) for u in self._by_name(form))
+        mentioned = {u for m in change.mentions for form in spellings(m) for u in self._by_name(form)}
+        named = frozenset(u for u in mentioned if self._is_there(u, change))
         if not named:
             return Concerned(why_none="nothing declared")
         self._learn(change)
@@ -82,6 +86,13 @@ class Resolver:
         watched = {w for urn in named if resources[urn].type == ALARM_TYPE for w in resources[urn].references}
         belonging = {u for u in users if any(p.urn in named for p in recorded_under(self.declared, u))}
         return Concerned(frozenset(named | users | (watched & resources.keys())), frozenset(named | belonging))
+
+    def _is_there(self, urn: Urn, change: Change) -> bool:
+        """Whether a resource is where the change was made: a name in one region says nothing about another."""
+        resource = self.declared.resources[urn]
+        if (resource.account or self.declared.account) != change.account:
+            return False
+        return change.source in GLOBAL_SOURCES or (resource.region or self.declared.region) == change.region
 
     def _learn(self, change: Change) -> None:
         """Auto Scaling says which group a server is of; EC2's own events name only the server."""

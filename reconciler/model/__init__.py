@@ -4,7 +4,16 @@ Everything here is frozen. Stages receive these values and return these values; 
 to Pulumi or to the store.
 """
 
-from reconciler.model.declared import ChangedDeclaration, Declared, DeclaredResource, PendingOperation, TenantFacts
+from reconciler.model.declared import (
+    NO_TAGS,
+    SIZE,
+    ChangedDeclaration,
+    Declared,
+    DeclaredResource,
+    IgnoredTags,
+    PendingOperation,
+    TenantFacts,
+)
 from reconciler.model.findings import (
     WHOLE,
     AcceptedBy,
@@ -44,6 +53,8 @@ __all__ = [
     "GROUP",
     "SERVERS",
     "UNITS",
+    "NO_TAGS",
+    "SIZE",
     "WHOLE",
     "AcceptedBy",
     "Attempt",
@@ -57,6 +68,7 @@ __all__ = [
     "FailedRead",
     "Finding",
     "Fleet",
+    "IgnoredTags",
     "Kind",
     "Member",
     "Observed",

@@ -6,7 +6,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from reconciler.model.paths import EVERY, PropertyPath, property_path
 from reconciler.model.values import Urn, Value
+
+SIZE = "desiredCapacity"
+"""The input by which an auto scaling group is told how many servers to have."""
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredTags:
+    """Tags that a provider neither sets nor sees (its ``ignoreTags``)."""
+
+    keys: frozenset[str] = frozenset()
+    prefixes: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.keys or self.prefixes)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and (key in self.keys or key.startswith(self.prefixes))
+
+
+NO_TAGS = IgnoredTags()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +54,32 @@ class DeclaredResource:
     external: bool = False
     created: datetime | None = None
     """When the engine created it; None if the state does not say."""
+    ignored: tuple[str, ...] = ()
+    """Property paths whose changes the program leaves to others (``ignoreChanges``), sorted."""
+    ignored_tags: IgnoredTags = NO_TAGS
+    scaled: bool = False
+    """Whether a declared scaling policy or schedule sets the size of this group."""
+    region: str = ""
+    """Where it is; empty if the state does not tell, or for a type that has no region."""
+    account: str = ""
+    """Whose it is; empty if the state does not tell."""
+
+    def ignores(self, name: str) -> bool:
+        """Whether the program leaves a top-level property to others as a whole."""
+        return bool(self.ignored) and () in self.ignored_in(name)
+
+    def ignored_in(self, name: str) -> tuple[PropertyPath, ...]:
+        """The paths below a top-level property that the program leaves to others; ``()`` is all of it."""
+        paths = (property_path(text) for text in self.ignored)
+        return tuple(path[1:] for path in paths if path and path[0] in (name, EVERY))
+
+    @property
+    def size(self) -> int | None:
+        """How many servers a group is to have; None if it does not say, or if that is somebody else's to say."""
+        size = self.inputs.get(SIZE)
+        if not isinstance(size, int | float) or self.scaled or self.ignores(SIZE):
+            return None
+        return int(size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +110,12 @@ class Declared:
     )
     _by_id: dict[tuple[str, str], DeclaredResource] = field(default_factory=dict, init=False, repr=False, compare=False)
     _named: dict[str, frozenset[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def elsewhere(self, resource: DeclaredResource) -> str:
+        """The account and region that a resource is in, in words; empty if they are the cell's."""
+        if resource.region in ("", self.region) and resource.account in ("", self.account):
+            return ""
+        return f"{resource.account or self.account} {resource.region or self.region}"
 
     @property
     def types(self) -> frozenset[str]:

@@ -60,6 +60,13 @@ class ResourceKind:
     observed: bool = False
     """Has an observer, which answers in declared spellings: read strictly even where there was no fact to tell."""
 
+    @property
+    def described(self) -> bool:
+        """Whether anything is known of how its values compare."""
+        return bool(
+            self.observed or self.unordered or self.documents or self.write_only or self.contradicted or self.references
+        )
+
 
 def digest(*parts: str | None, length: int = 12) -> str:
     """Hex SHA-256 over the parts as a JSON list, cut to ``length``; unambiguous whatever the parts hold."""

@@ -14,6 +14,7 @@ from reconciler.ports import Refresh
 
 ROUNDS = 4
 _LONGEST_REASON = 500
+_TAGS, _ALL_TAGS = "tags", "tagsAll"
 
 
 def see_by_refresh(resources: Sequence[DeclaredResource], refresh: Refresh) -> dict[Urn, ObservedResource]:
@@ -52,20 +53,33 @@ def _observed(resource: DeclaredResource, answer: Refreshed | Unreadable) -> Obs
         Presence.PRESENT,
         _properties(resource.inputs, answer, answer.changed),
         path=Path.REFRESH,
-        differing=answer.changed & resource.inputs.keys(),
+        differing=_differing(resource.inputs, answer.changed),
     )
+
+
+def _differing(declared: Mapping[str, Value], changed: frozenset[str]) -> frozenset[str]:
+    """The declared properties that the provider calls different; default tags are tags."""
+    found = changed & declared.keys()
+    return found - {_ALL_TAGS} | {_TAGS} if _ALL_TAGS in found else found
 
 
 def _properties(declared: Mapping[str, Value], answer: Refreshed, changed: frozenset[str]) -> dict[str, Value]:
     """The live values; what the provider calls equal to a declared value keeps the declared spelling.
 
     The provider compares with the inputs in the state. Where those are not what was declared, live values count.
+    ``tags`` are all that the resource has, as AWS answers them: version 7 keeps the provider's default tags apart, in
+    ``tagsAll``, and no version says which of the two differs.
     """
     live = {**answer.inputs, **answer.outputs}
     properties: dict[str, Value] = {name: live.get(name) for name in {*live, *declared}}
-    for name, value in declared.items():
-        if name not in changed and name in answer.before and answer.before[name] == value:
-            properties[name] = value
+    same = {n for n, v in declared.items() if n not in changed and n in answer.before and answer.before[n] == v}
+    tags = {_TAGS, _ALL_TAGS}
+    if changed & tags or not same.issuperset(tags & declared.keys()):
+        same -= tags
+    properties |= {name: declared[name] for name in same}
+    own, every = properties.get(_TAGS), properties.get(_ALL_TAGS)
+    if isinstance(every, Mapping) and (own is None or isinstance(own, Mapping)):
+        properties[_TAGS] = {**every, **(own or {})}
     return properties
 
 

@@ -61,30 +61,32 @@ def observe(
 
     ``clients`` are real ones, whose account is verified before anything is read, or a function that answers reads;
     ``narrow`` says that it answers narrowed listings as well, which real clients always do.
-    Types that ``observers`` lacks are seen through ``refresh``. What was created less than ``fresh`` ago and is not
-    found is UNKNOWN: AWS may not show it yet (F08).
+    Types that ``observers`` lacks, and what is in another region or account, are seen through ``refresh``. What was
+    created less than ``fresh`` ago and is not found is UNKNOWN: AWS may not show it yet (F08).
     Raises WrongAccount and AccountUnverified; any other failure to read is UNKNOWN in what it returns.
     """
     at, began = datetime.now(UTC), time.monotonic()
     wanted = [r for r in declared.resources.values() if only is None or r.urn in only]
+    away = {r.urn: where for r in wanted if (where := declared.elsewhere(r))}
+    here = [r for r in wanted if r.urn not in away]
     claimed = {r.id for r in declared.resources.values() if r.id}
     with _asking(declared, clients) as (source, calls):
-        parts = scope(wanted) if only is not None and (narrow or isinstance(clients, Clients)) else {}
+        parts = scope(here) if only is not None and (narrow or isinstance(clients, Clients)) else {}
         talk = Dialogue(source, claimed=claimed, scope=parts)
-        sights, fleets = _look(talk, wanted, observers)
+        sights, fleets = _look(talk, here, observers)
         failed = dict(talk.failed())
-        if parts and (gone := [r for r in wanted if isinstance(sights.get(r.urn), Missing)]):
+        if parts and (gone := [r for r in here if isinstance(sights.get(r.urn), Missing)]):
             # What narrow reads do not show is looked for in the whole listings before it counts as absent.
             talk = Dialogue(source, claimed=claimed)
             whole = _look(talk, gone, observers)
             sights, fleets = {**sights, **whole[0]}, {**fleets, **whole[1]}
             failed |= dict(talk.failed())
-        resources = {r.urn: _observed(r, sights.get(r.urn)) for r in wanted}
+        resources = {r.urn: _observed(r, sights.get(r.urn), away.get(r.urn, "")) for r in wanted}
         members = {m.instance_id for one in fleets.values() if isinstance(one, Fleet) for m in one.members}
         found_strays = _strays(declared, observers, talk, members) if only is None else ()
         failed |= dict(talk.failed())
     spans = {Path.BULK: Span(at, time.monotonic() - began)}
-    blind = [r for r in wanted if r.id and r.type not in observers]
+    blind = [r for r in wanted if r.id and (r.type not in observers or r.urn in away)]
     if refresh is not None and blind:
         then = datetime.now(UTC), time.monotonic()
         resources |= see_by_refresh(blind, refresh)
@@ -135,15 +137,18 @@ def locate_pending(
         and (observer := observers.get(operation.resource.type)) is not None
         and (locate := observer.locate) is not None
     }
+    # Where the cell is read, what is somewhere else is not there, and that says nothing.
+    away = {u: Failed(f"it is in {where}") for u, (r, _) in pending.items() if (where := declared.elsewhere(r))}
+    pending = {u: one for u, one in pending.items() if u not in away}
     if not pending:
-        return {}
+        return dict(away)
     # What left the state may have been created again since, under the natural key and so the id that it had.
     lost = {change.urn for change in declared.tampered if not change.property and change.now is None}
     claimed = {r.id for urn, r in declared.resources.items() if r.id and urn not in lost}
     with _asking(declared, clients) as (source, _):
         talk = Dialogue(source, claimed=claimed)
         found = talk.resolve({urn: partial(locate, resource) for urn, (resource, locate) in pending.items()})
-    return {urn: one for urn, one in found.items() if isinstance(one, str | Failed)}
+    return {**away, **{urn: one for urn, one in found.items() if isinstance(one, str | Failed)}}
 
 
 @contextmanager
@@ -164,7 +169,7 @@ def _asking(declared: Declared, clients: Clients | Ask) -> Iterator[tuple[Source
         yield stream, lambda: clients.calls - before
 
 
-def _observed(resource: DeclaredResource, sight: Sight | None) -> ObservedResource:
+def _observed(resource: DeclaredResource, sight: Sight | None, away: str) -> ObservedResource:
     match sight:
         case Missing(how):
             return ObservedResource(resource.urn, Presence.ABSENT, reason=how)
@@ -176,6 +181,8 @@ def _observed(resource: DeclaredResource, sight: Sight | None) -> ObservedResour
             return ObservedResource(resource.urn, Presence.PRESENT, properties, failed=failed)
         case _:
             reason = f"no observer for type {resource.type}" if resource.id else "it has no physical id yet"
+            if away and resource.id:
+                reason = f"it is in {away}, which is not where the cell is read"
             return ObservedResource(resource.urn, Presence.UNKNOWN, reason=reason)
 
 

@@ -37,7 +37,7 @@ class SimulatedFleet:
         declared_size = float(len(states) if size is None else size)
         self.group = resource("acme-servers", GROUP, inputs={"desiredCapacity": declared_size})
         self.world = World(declared(self.group))
-        self.world.change(floors={self.group.urn: floor})
+        self.world.change(floor=lambda *_: floor)
         self.world.fleet = self.look
         self.desired = len(states)
         self.maximum = len(states) + 1 if maximum is None else maximum
@@ -65,6 +65,11 @@ class SimulatedFleet:
             "deregister_targets": self._write("deregister", self._deregister),
         }
         self.world.change(wait=self.wait)
+
+    def change(self, **fields: Any) -> None:
+        """Declare the group otherwise."""
+        self.group = replace(self.group, **fields)
+        self.world.change(declared=declared(self.group))
 
     # --- what the reconciler sees ---------------------------------------------------------------------------
 

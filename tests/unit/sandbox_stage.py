@@ -47,7 +47,7 @@ class Stage:
             aws=GuardedWriter(self.clients),
             fleet=self.fleet,
             look=self.look,
-            floors={self.group.urn: floor},
+            floor=lambda *_: floor,
             now=lambda: self.now,
             kinds=KINDS,
             pace=replace(self.acting.tools.pace, bake=0, poll=1, patience=5),

@@ -14,7 +14,7 @@ from reconciler.declare.baseline import effective, from_json, to_json
 from reconciler.declare.state import parse
 from reconciler.errors import StateError
 from reconciler.model import ChangedDeclaration, Declared, Secret
-from tests.unit.declare_worlds import SECRET, STACK, resource, state, tags, urn
+from tests.unit.declare_worlds import PROVIDER, SECRET, STACK, component, resource, state, tags, urn
 
 
 def read(*resources: dict[str, Any], version: int = 1) -> Declared:
@@ -127,6 +127,14 @@ def test_secrets_are_equal_however_they_are_encrypted() -> None:
     assert stands.tampered == (ChangedDeclaration(urn("a"), "password", Secret(), "plain"),)
 
 
+def test_an_edited_state_does_not_ignore_what_the_program_does_not() -> None:
+    """Who can write the state cannot hide a drift by it: what was ignored at the update is, and the edit is told."""
+    was = read(resource("a", ignoreChanges=["tags"]))
+    stands = effective(read(resource("a", ignoreChanges=["*"])), was)
+    assert stands.resources[urn("a")].ignored == ("tags",)
+    assert stands.tampered == (ChangedDeclaration(urn("a"), "ignoreChanges", ("tags",), ("*",)),)
+
+
 def test_a_look_that_changes_nothing_reports_nothing() -> None:
     """I09: the same state against its own baseline is what it was, pending operations included."""
     now = parse(
@@ -137,9 +145,12 @@ def test_a_look_that_changes_nothing_reports_nothing() -> None:
 
 def test_a_baseline_survives_the_store() -> None:
     """All that stands comes back from JSON, secrets as secrets; what is of the moment does not."""
+    other = component(PROVIDER.replace("default_7_51_1", "other")) | {"custom": True}
     full = read(
         resource("a", inputs={"tags": tags(), "x": SECRET, "n": 1.5}, protect=True),
-        resource("b", dependencies=[urn("a")], external=True),
+        resource("b", dependencies=[urn("a")], external=True, ignoreChanges=["tags", "x"]),
+        {**other, "inputs": {"region": "us-east-1", "ignoreTags": {"keys": ["a"], "keyPrefixes": ["b"]}}},
+        resource("c", provider=f"{other['urn']}::2"),
     )
     document = json.loads(json.dumps(to_json(full)))
     assert from_json(document) == full

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from reconciler.declare.state import parse
 from reconciler.declare.values import SIGNATURE, decode, encode, value
 from reconciler.errors import StateError
-from reconciler.model import Declared, Secret, TenantFacts, Unreadable
+from reconciler.model import GROUP, Declared, Secret, TenantFacts, Unreadable
+from reconciler.model.paths import property_path
 from tests.unit.declare_worlds import NETWORK, SECRET, STACK, component, resource, state, tags, urn
 
 RECORDED = Path(__file__).parents[3] / "shared" / "recorded"
@@ -174,12 +175,129 @@ def test_the_account_is_the_one_that_owns_most() -> None:
     assert read(resource("a", outputs=called), resource("b", outputs=api)).account == "123456789012"
 
 
-def test_the_region_of_the_resources_outranks_the_providers() -> None:
-    """Version 7 names the region on each resource; otherwise the provider in use tells, or the only one there."""
-    regional = [resource(name, inputs={"region": "eu-north-1"}) for name in "ab"]
-    assert read(*regional, resource("c")).region == "eu-north-1"
-    assert read(resource("c")).region == "eu-west-1"
+def test_the_cell_is_where_its_default_provider_is() -> None:
+    """The region in the configuration is that of the cell, however many resources are somewhere else."""
+    elsewhere = [resource(name, inputs={"region": "eu-north-1"}) for name in "ab"]
+    assert read(*elsewhere, resource("c")).region == "eu-west-1"
     assert read().region == "eu-west-1"
+
+
+def test_without_a_word_of_the_default_provider_resources_tell_the_region() -> None:
+    """Version 7 fills the region in on each resource; where the program names another provider, most decide."""
+    filled = resource("a", inputs={"region": "eu-north-1"}, propertyDependencies={})
+    chosen = [resource(n, inputs={"region": "eu-south-1"}, propertyDependencies={"region": []}) for n in "bc"]
+    document = state([filled, *chosen])
+    provider = document["deployment"]["resources"][1]
+    provider["inputs"] = {}
+    assert parse(document, cell="dev").region == "eu-north-1"
+    provider["urn"] = provider["urn"].replace("default_7_51_1", "own")
+    for one in (filled, *chosen):
+        one["provider"] = f"{provider['urn']}::0000-1111"
+    assert parse(document, cell="dev").region == "eu-south-1"
+
+
+def provider(name: str, **inputs: Any) -> dict[str, Any]:
+    urn = f"urn:pulumi:dev::stackmend::pulumi:providers:aws::{name}"
+    return {"urn": urn, "custom": True, "id": "2222", "type": "pulumi:providers:aws", "inputs": inputs}
+
+
+def under(name: str, **changes: Any) -> dict[str, Any]:
+    """A resource of an explicit provider."""
+    return resource("r", provider=f"urn:pulumi:dev::stackmend::pulumi:providers:aws::{name}::2222", **changes)
+
+
+ROLE = "arn:aws:iam::210987654321:role/deploy"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "changes", "place"),
+    [
+        ({"region": "us-east-1"}, {"outputs": {}}, "123456789012 us-east-1"),
+        ({"region": "us-east-1"}, {"inputs": {"region": "eu-west-1"}}, ""),
+        ({}, {"inputs": {"region": "us-east-1"}}, "123456789012 us-east-1"),
+        ({}, {"outputs": {"arn": "arn:aws:sqs:us-east-1:123456789012:q"}}, "123456789012 us-east-1"),
+        ({}, {"outputs": {"arn": "arn:aws:sqs:eu-west-1:210987654321:q"}}, "210987654321 eu-west-1"),
+        ({}, {"outputs": {"arn": "arn:aws:s3:::b"}}, ""),
+        ({"assumeRoles": json.dumps([{"roleArn": ROLE}])}, {"outputs": {}}, "210987654321 eu-west-1"),
+        ({"assumeRole": {"roleArn": ROLE}}, {"outputs": {}}, "210987654321 eu-west-1"),
+        ({"allowedAccountIds": '["210987654321"]'}, {"outputs": {}}, "210987654321 eu-west-1"),
+        ({"allowedAccountIds": '["210987654321", "1"]', "assumeRoles": "["}, {"outputs": {}}, ""),
+        ({"region": SECRET, "assumeRoles": SECRET}, {"outputs": {}}, ""),
+        # What has no region is not somewhere else because its provider has one.
+        ({"region": "us-east-1"}, {"kind": "aws:iam/role:Role", "outputs": {}}, ""),
+        ({"region": "us-east-1"}, {"kind": "aws:iam/role:Role", "outputs": {"arn": ROLE}}, "210987654321 eu-west-1"),
+        # The ARN of what a target sends to says nothing of the target.
+        ({}, {"inputs": {"arn": "arn:aws:sqs:us-east-1:210987654321:q"}, "outputs": {"arn": ROLE}}, ""),
+        ({"region": "us-east-1"}, {"kind": "random:index/randomId:RandomId", "outputs": {}}, ""),
+    ],
+)  # fmt: skip
+def test_each_resource_knows_where_it_is(inputs: Any, changes: Any, place: str) -> None:
+    """Its own word, its provider's, or its ARN says in which region and account a resource is, or that it is here."""
+    declared = read(resource("a"), provider("other", **inputs), under("other", **changes))
+    found = next(r for r in declared.resources.values() if r.name == "r")
+    assert declared.elsewhere(found) == place
+
+
+def test_the_account_of_the_default_provider_is_the_cells() -> None:
+    """A default provider that takes on a role says whose the cell is, however many resources are another's."""
+    document = state([resource("a", outputs={"arn": "arn:aws:sqs:eu-west-1:999999999999:q"})])
+    document["deployment"]["resources"][1]["inputs"]["assumeRoles"] = json.dumps([{"roleArn": ROLE}])
+    declared = parse(document, cell="dev")
+    assert declared.account == "210987654321"
+    assert [declared.elsewhere(r) for r in declared.resources.values()] == ["999999999999 eu-west-1"]
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        ("tags", ("tags",)),
+        ('tags["a.b"]', ("tags", "a.b")),
+        ('["a \\"b\\""].c', ('a "b"', "c")),
+        ("rules[0].port", ("rules", 0, "port")),
+        ("rules[*].port", ("rules", "*", "port")),
+        ('rules["*"]', ("rules", "*")),
+        ("*", ("*",)),
+        ("a[", ()),
+        ("", ()),
+    ],
+)
+def test_property_paths_are_read_as_the_engine_reads_them(path: str, parts: tuple[str | int, ...]) -> None:
+    """Names, quoted names, indices and wildcards; what is no path is none, and ignores nothing."""
+    assert property_path(path) == parts
+    (found,) = read(resource("a", ignoreChanges=[path])).resources.values()
+    assert found.ignored == (path,)
+    assert found.ignores(str(parts[0]) if parts else "x") == (len(parts) == 1)
+
+
+def test_the_size_of_a_group_may_be_somebody_elses_to_say() -> None:
+    """A group has no declared size if the program ignores changes of it, or declares a policy or schedule for it."""
+    group = resource("g", GROUP, inputs={"desiredCapacity": 2}, id="servers")
+    policy = resource("p", "aws:autoscaling/policy:Policy", inputs={"autoscalingGroupName": "servers"})
+    schedule = resource(
+        "s",
+        "aws:autoscaling/schedule:Schedule",
+        inputs={},
+        propertyDependencies={"autoscalingGroupName": [urn("g", GROUP)]},
+    )
+    off = resource("p", "aws:autoscaling/policy:Policy", inputs={"autoscalingGroupName": "servers", "enabled": False})
+
+    def size(*resources: dict[str, Any]) -> int | None:
+        return read(*resources).resources[urn("g", GROUP)].size
+
+    assert [size(group, *more) for more in ((), (off,), (policy,), (schedule,))] == [2, 2, None, None]
+    assert size(group | {"ignoreChanges": ["desiredCapacity"]}) is None
+    assert size(group | {"ignoreChanges": ["*"]}) is None
+    assert size(group | {"ignoreChanges": ["tags"]}) == 2
+
+
+@pytest.mark.parametrize("said", [{"keys": ["a"], "keyPrefixes": ["k8s/"]}, '{"keys":["a"],"keyPrefixes":["k8s/"]}'])
+def test_a_providers_ignored_tags_are_known_of_its_resources(said: Any) -> None:
+    """The provider's configuration is an object, or as the engine writes it, JSON in a text."""
+    declared = read(resource("a"), provider("other", ignoreTags=said), under("other"))
+    mine, others = (r.ignored_tags for r in declared.resources.values())
+    assert not mine
+    assert [key in others for key in ("a", "ab", "k8s/x", "b")] == [True, False, True, False]
+    assert not read(provider("other", ignoreTags=SECRET), under("other")).resources[urn("r")].ignored_tags
 
 
 @pytest.mark.parametrize(
@@ -275,6 +393,8 @@ def test_version_four_is_read_if_its_features_are_harmless() -> None:
         ({"parent": "urn:pulumi:dev::stackmend::x:y:Z::gone"}, "is not in the state"),
         ({"parent": urn("a")}, "is below itself"),
         ({"delete": 1}, "delete 1"),
+        ({"ignoreChanges": "tags"}, "ignoreChanges is not a list"),
+        ({"ignoreChanges": [5]}, "ignoreChanges holds"),
     ],
 )
 def test_a_damaged_resource_is_refused_by_place(changes: dict[str, Any], message: str) -> None:

@@ -76,6 +76,15 @@ def last_change(answer: Any) -> str:
     return str(trail.lookup().last_changes(cell(), [FIREWALL], SOON)[FIREWALL])
 
 
+def test_nobody_is_blamed_for_what_happened_somewhere_else() -> None:
+    """The cell's trail is not asked for a resource of another region: what has its name there is another."""
+    trail = Trail({"sg-1": answered(api_call(principal={"arn": "someone"}))})
+    there = cell(resource("aws:ec2/securityGroup:SecurityGroup", "firewall", "sg-1", region="us-east-1"))
+    found = trail.lookup().last_changes(there, [FIREWALL], SOON)[FIREWALL]
+    assert "us-east-1" in found.not_known
+    assert trail.asked == []
+
+
 def test_the_latest_change_is_the_one_that_is_named() -> None:
     """Of several changes the latest counts, whatever order they are answered in; reads and failures do not."""
     answer = answered(

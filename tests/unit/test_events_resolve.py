@@ -104,6 +104,20 @@ def test_what_concerns_nothing_says_why(changes: Any, why: str) -> None:
     assert resolver().concerned(change({**api_call(), **changes})).why_none == why
 
 
+def test_a_change_concerns_what_is_where_it_was_made() -> None:
+    """One name stands for one thing in each region and account: only what is where the event is from is looked at."""
+    alarm = "aws:cloudwatch/metricAlarm:MetricAlarm"
+    here, there = resource(alarm, "here", "high"), resource(alarm, "there", "high", region="us-east-1")
+    theirs = resource(alarm, "theirs", "high", account="210987654321")
+    known = Resolver(cell(here, there, theirs), {})
+    event = envelope("aws.cloudwatch", "CloudWatch Alarm State Change", {"alarmName": "high"})
+    assert known.concerned(change(event)).look_at == {Urn("here")}
+    assert known.concerned(change({**event, "region": "us-east-1"})).look_at == {Urn("there")}
+    assert known.concerned(change({**event, "account": "210987654321"})).look_at == {Urn("theirs")}
+    elsewhere = {**event, "account": "210987654321", "region": "us-east-1"}
+    assert known.concerned(change(elsewhere)).why_none == "nothing declared"
+
+
 def test_a_service_without_regions_speaks_from_anywhere() -> None:
     """IAM's events come from one region of the partition and concern every cell."""
     event = {**api_call("iam", "DeleteRolePolicy", {"roleName": "acme-server"}), "region": "us-east-1"}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+import pathlib
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,11 +18,14 @@ from reconciler.model import (
     ChangedDeclaration,
     DeclaredResource,
     ObservedResource,
+    Path,
     PendingOperation,
     Presence,
+    Refreshed,
     ResourceKind,
     Stray,
     Unreadable,
+    Urn,
 )
 from reconciler.observe.clients import Clients
 from reconciler.observe.dialogue import Dialogue
@@ -214,6 +217,45 @@ def test_looking_at_some_resources_only() -> None:
     assert {read.operation for read in table.asked} == {"describe_vpcs", "describe_vpc_attribute"}
 
 
+AWAY = [{"region": "us-east-1"}, {"account": "210987654321"}]
+
+
+@pytest.mark.parametrize("place", AWAY)
+@pytest.mark.parametrize("only", [None, {VPC.urn}])
+@pytest.mark.parametrize("listing", [rows(), rows(VPC_ROW)])
+def test_what_is_somewhere_else_is_not_looked_for_here(place: Any, only: set[Urn] | None, listing: Answer) -> None:
+    """I06: no listing of the cell's place shows or proves gone what is in another region or account."""
+    table = Table({**FINE, "describe_vpcs": listing, "describe_vpcs vpc-1": GONE})
+    seen = observe(declared(replace(VPC, **place)), table, only=only).resources[VPC.urn]
+    assert seen.presence is Presence.UNKNOWN
+    assert next(iter(place.values())) in seen.reason
+    assert not [read for read in table.asked if read.target == "vpc-1"]
+
+
+@pytest.mark.parametrize("place", AWAY)
+def test_what_is_somewhere_else_is_seen_by_its_provider(place: Any) -> None:
+    """The engine's provider reads where the resource is, and its word counts, absence included."""
+    other = replace(VPC, **place)
+    for exists, presence in ((True, Presence.PRESENT), (False, Presence.ABSENT)):
+        answer = Refreshed("vpc-1", exists, frozenset(), before=VPC.inputs, inputs=VPC.inputs)
+
+        def refresh(urns: Collection[Urn], answer: Refreshed = answer) -> Mapping[Urn, Refreshed]:
+            return dict.fromkeys(urns, answer)
+
+        seen = observe(declared(SUBNET, other), Table({"describe_subnets": failed()}), refresh=refresh).resources
+        assert (seen[VPC.urn].presence, seen[VPC.urn].path) == (presence, Path.REFRESH)
+        assert seen[SUBNET.urn].path is Path.BULK
+
+
+@pytest.mark.parametrize("place", AWAY)
+def test_a_cut_off_create_somewhere_else_cannot_be_told(place: Any) -> None:
+    """F42 I06: that nothing of it is here does not prove that it was not made; creating it again may make a second."""
+    table = Table({"describe_vpcs": rows()})
+    found = locate_pending(declared(pending=(_pending(**place),)), table)
+    assert isinstance(found[VPC.urn], Failed)
+    assert table.asked == []
+
+
 def _pending(**changes: Any) -> PendingOperation:
     return PendingOperation("creating", replace(VPC, id="", inputs={"tags": tags("acme-vpc")}, **changes))
 
@@ -291,12 +333,12 @@ def test_every_observer_is_complete() -> None:
 
 def test_only_clients_makes_clients() -> None:
     """I15: no other module imports boto3, so no client exists without the guard."""
-    root = Path(str(package.__file__)).parents[1]
+    root = pathlib.Path(str(package.__file__)).parents[1]
     importers = {p.relative_to(root).as_posix() for p in root.rglob("*.py") if "boto3" in _imports(p)}
     assert importers == {"observe/clients.py"}
 
 
-def _imports(path: Path) -> Iterable[str]:
+def _imports(path: pathlib.Path) -> Iterable[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)

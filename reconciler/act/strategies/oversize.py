@@ -1,47 +1,44 @@
 """A group that is larger than declared, before the engine writes its size.
 
 Told a smaller size, a group chooses by itself who leaves, and looks at zones, templates and age, not at health. So the
-surplus servers leave one by one beforehand, those that serve nobody first, and never below the floor (I02).
+surplus servers leave one by one beforehand, those that serve nobody first, and never below the floor (I02). Only the
+engine's preview says that a size will be written: how many servers there are may be somebody else's to say.
 https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-termination-policies.html
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
-from reconciler.act.steps import EnginePlan
+from reconciler.act.steps import EnginePlan, Step
 from reconciler.act.strategies.rollout import Rollout
 from reconciler.act.tools import Tools
 from reconciler.errors import LeaseLost, RepairRefused, StackmendError
-from reconciler.model import GROUP, Fleet, Repair, Unreadable, Urn, Verdict
+from reconciler.model import GROUP, SIZE, DeclaredResource, Fleet, Repair, Unreadable, Urn
 
-_MISSING = "drift.missing"
-_SIZE = "desiredCapacity"
-
-
-def give_surplus_back(repair: Repair, tools: Tools) -> None:
-    """Bring every group of the repair down to its declared size. Raises RepairRefused, AwsCallFailed, LeaseLost."""
-    for urn in repair.urns:
-        resource = tools.declared.resources.get(urn)
-        size = resource.inputs.get(_SIZE) if resource and resource.type == GROUP else None
-        if isinstance(size, int | float):
-            _give_back(replace(repair, urns=(urn,), members=()), urn, int(size), tools)
+_MOST = "maxSize"
 
 
-def _give_back(repair: Repair, group: Urn, size: int, tools: Tools) -> None:
-    fleet = tools.fleet(group)
-    if not isinstance(fleet, Fleet):
-        if any((f.urn, f.rule, f.verdict) == (group, _MISSING, Verdict.FAIL) for f in tools.look([group])):
-            return
-        raise RepairRefused("the fleet cannot be seen now, so its size is not touched", where=group, why=fleet.reason)
-    if fleet.desired <= size:
-        return
-    rollout = Rollout(repair, tools)
-    for rollout.base in range(fleet.desired - 1, size - 1, -1):
-        if not rollout.give_back():
-            raise RepairRefused(
-                f"the group has more than its {size} servers, and none of them may leave now", where=group
-            )
+def give_surplus_back(plan: EnginePlan, repair: Repair, tools: Tools) -> bool:
+    """Bring the repair's groups that the engine would make smaller down to that size; whether there were any.
+
+    Where there were, ``plan`` is out of date. Raises RepairRefused, AwsCallFailed, LeaseLost.
+    """
+    given = False
+    for step, group in _resized(plan, tools):
+        limit = _limit(step, group)
+        if step.urn not in repair.urns or limit is None or (desired := _fleet(step.urn, tools).desired) <= limit:
+            continue
+        rollout = Rollout(replace(repair, urns=(step.urn,), members=()), tools)
+        rollout.floor = tools.floor(step.urn, limit)
+        for rollout.base in range(desired - 1, limit - 1, -1):
+            if not rollout.give_back():
+                raise RepairRefused(
+                    f"the group has more than its {limit} servers, and none of them may leave now", where=step.urn
+                )
+        given = True
+    return given
 
 
 def refuse_shrinking(plan: EnginePlan, tools: Tools) -> None:
@@ -50,19 +47,45 @@ def refuse_shrinking(plan: EnginePlan, tools: Tools) -> None:
     The group was brought down to its size before, so what the engine sees is newer (an autoscaler has made it larger),
     or the look at it was old.
     """
+    for step, group in _resized(plan, tools):
+        fleet, limit, declared = _fleet(group.urn, tools), _limit(step, group), group.inputs.get(SIZE)
+        if group.size is None and SIZE in step.changed:
+            if not isinstance(declared, int | float) or fleet.desired > declared:
+                why = f"the program says {declared} and does not ignore changes of it, AWS says {fleet.desired}"
+                todo = f"Set ignore_changes=['{SIZE}'] on the group, and deploy."
+                raise RepairRefused("somebody else sizes the group", where=step.urn, why=why, todo=todo)
+        elif limit is None or fleet.desired > limit or (fleet.desired == limit and SIZE in step.changed):
+            why = f"declared are {limit} servers, AWS says {fleet.desired}, and the engine would still change that"
+            raise RepairRefused("somebody resizes the group just now", where=step.urn, why=why)
+
+
+def _resized(plan: EnginePlan, tools: Tools) -> Iterator[tuple[Step, DeclaredResource]]:
+    """The groups whose size or largest size the engine would write."""
     for step in plan.writes:
         resource = tools.declared.resources.get(step.urn)
-        if resource is None or resource.type != GROUP or (step.op, _SIZE in step.changed) != ("update", True):
-            continue
-        size = resource.inputs.get(_SIZE)
-        try:
-            fleet = tools.fleet(step.urn)
-        except LeaseLost:
-            raise
-        except StackmendError as error:
-            fleet = Unreadable(str(error))
-        if not isinstance(fleet, Fleet):
-            raise RepairRefused("the fleet cannot be seen now, so it is not resized", where=step.urn, why=fleet.reason)
-        if not isinstance(size, int | float) or fleet.desired >= size:
-            why = f"declared are {size} servers, AWS says {fleet.desired}, and the engine would still change that"
-            raise RepairRefused("somebody resizes the group just now", where=step.urn, why=why)
+        writes_size = step.op == "update" and not {SIZE, _MOST}.isdisjoint(step.changed)
+        if resource is not None and resource.type == GROUP and writes_size:
+            yield step, resource
+
+
+def _limit(step: Step, group: DeclaredResource) -> int | None:
+    """How many servers the group is to have at most; None if that is not the declaration's to say.
+
+    A largest size below its size makes a group smaller as well.
+    """
+    if SIZE in step.changed:
+        return group.size
+    most = group.inputs.get(_MOST)
+    return int(most) if isinstance(most, int | float) else None
+
+
+def _fleet(group: Urn, tools: Tools) -> Fleet:
+    try:
+        fleet = tools.fleet(group)
+    except LeaseLost:
+        raise
+    except StackmendError as error:
+        fleet = Unreadable(str(error))
+    if not isinstance(fleet, Fleet):
+        raise RepairRefused("the fleet cannot be seen now, so it is not resized", where=group, why=fleet.reason)
+    return fleet

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from reconciler.act.strategies.base import Strategy
-from reconciler.act.strategies.oversize import give_surplus_back
 
 STRATEGY = Strategy(
     name="reapply",
     does="updates the named resources in place to what the program declares",
     operations=frozenset({"update"}),
-    prepare=give_surplus_back,
 )

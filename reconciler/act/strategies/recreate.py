@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from reconciler.act.strategies.base import Strategy
-from reconciler.act.strategies.oversize import give_surplus_back
 
 STRATEGY = Strategy(
     name="recreate",
@@ -17,5 +16,4 @@ STRATEGY = Strategy(
             "aws:iam/rolePolicy:RolePolicy",
         }
     ),
-    prepare=give_surplus_back,
 )

@@ -37,7 +37,6 @@ class Rollout:
             raise RepairRefused(f"the group belongs to tenant {resource.tenant}", where=resource.urn)
         self.repair, self.tools = repair, tools
         self.group: Urn = resource.urn
-        self.floor = tools.floors.get(self.group, 0)
         self.writes = FleetWrites(tools.aws, tools.journal, repair, resource.id)
         fleet = tools.fleet(self.group)
         if not isinstance(fleet, Fleet):
@@ -48,8 +47,9 @@ class Rollout:
             raise RepairRefused("the servers of this group are not touched", where=self.group, why=why, todo=todo)
         self.base = fleet.desired
         self._grown = False
-        declared = resource.inputs.get("desiredCapacity")
-        self.declared_size = int(declared) if isinstance(declared, (int, float)) else None
+        self.declared_size = resource.size
+        # Where somebody else sizes it, what it is to have is what AWS says.
+        self.floor = tools.floor(self.group, fleet.desired if resource.size is None else resource.size)
         healthy = {m.instance_id for m in fleet.healthy}
         self._sick = {m.instance_id for m in fleet.members} - healthy
         self.members = by_zone(fleet, repair.members)
