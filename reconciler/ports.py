@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any, Protocol
 
 from reconciler.model import Finding, Fleet, Outcome, Refreshed, Repair, Unreadable, Urn
@@ -54,6 +55,16 @@ class FleetLook(Protocol):
     """A fresh look at one fleet, as the group, EC2 and the load balancer see it now."""
 
     def __call__(self, group: Urn) -> Fleet | Unreadable: ...
+
+
+class EngineNotes(Protocol):
+    """Keeps which engines may hold the stack's lock, for whoever comes when this process has died."""
+
+    def began(self, pid: int, since: datetime) -> None:
+        """An engine that takes the lock was started after ``since``."""
+
+    def ended(self) -> None:
+        """It did its work and gave the lock back."""
 
 
 class AwsWriter(Protocol):

@@ -24,7 +24,7 @@ from reconciler.record.store import Store
 from reconciler.settings import Settings
 from simulator.answers import Cloud
 from simulator.checks import Checks
-from simulator.engine import SimEngine
+from simulator.engine import SimEngine, engine_process
 from simulator.layout import ACCOUNT, CELL, PROJECT, REGION
 from simulator.world import Process, World
 from simulator.writer import SimWriter
@@ -94,7 +94,9 @@ class SimOutside(Outside):
     def writer(self, declared: Declared) -> AwsWriter:  # noqa: ARG002
         return SimWriter(self.world, self.checks)
 
-    def process(self) -> Identity:
+    def process(self, pid: int | None = None) -> Identity:
+        if pid is not None:
+            return engine_process(pid)
         return Identity("simulated", self.sim_process.number)
 
     @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-VERSION = 4
+VERSION = 5
 """Grows with every change of the tables; a store of a later version is refused."""
 OLDEST = 1
 """Stores of this version and later lack nothing but tables, which are made when they are opened."""
@@ -83,6 +83,16 @@ LEASES = Table(
     Column("expires", String(32), nullable=False),
 )
 """A released lease has no holder; its row stays, because its token must only ever grow."""
+
+ENGINES = Table(
+    "engines",
+    METADATA,
+    Column("cell", String(100), primary_key=True),
+    Column("pid", Integer, primary_key=True, autoincrement=False),
+    Column("process", Text, nullable=False),
+    Column("since", String(32), nullable=False),
+)
+"""The engines that may hold the stack's lock: only of one that is in here can it be said that it died."""
 
 PAUSES = Table(
     "pauses",
