@@ -21,6 +21,7 @@ from reconciler.model import GROUP, Declared, Finding, Fleet, Outcome, Plan, Rep
 from reconciler.observe.observe import locate_pending, observe
 from reconciler.observe.reads import Failed
 from reconciler.outside import Outside, StackEngine
+from reconciler.ownership import sighted
 from reconciler.ports import Journal as JournalPort
 from reconciler.ports import Progress
 from reconciler.record import cuts, journal
@@ -155,6 +156,7 @@ class Acting:
         """What a strategy is given to work with."""
         aws = self._outside.aws(declared)
         current, changes = declared, engine.changes
+        seen: dict[Urn, frozenset[str]] = {}
         sessions = self._outside.sessions(declared)
         if sessions is not None:
             engine.acts_as(sessions.environment)
@@ -176,11 +178,14 @@ class Acting:
                 except StackmendError as error:
                     return Unreadable(f"the state could not be read again: {error}")
             found = observe(current, aws, only={group}, observers=self._looking.observers).fleets.get(group)
+            if isinstance(found, Fleet):
+                # A server that leaves during a repair is still that repair's to write.
+                seen[group] = seen.get(group, frozenset()) | sighted(found)
             return found if found is not None else Unreadable("the group was not found")
 
         return Tools(
             engine=engine,
-            aws=self._outside.writer(declared),
+            aws=self._outside.writer(declared, seen),
             journal=held,
             look=look,
             fleet=fleet,

@@ -88,9 +88,9 @@ class Outside:
         """Who answers the reads of the cell's account and region."""
         return self.clients(declared)
 
-    def writer(self, declared: Declared) -> AwsWriter:
-        """The same clients, for the writes that are not the engine's."""
-        return GuardedWriter(self.clients(declared), self.sessions(declared))
+    def writer(self, declared: Declared, seen: Mapping[Urn, Collection[str]]) -> AwsWriter:
+        """The same clients, for the writes that are not the engine's. ``seen``: see ``GuardedWriter``."""
+        return GuardedWriter(self.clients(declared), declared, seen, self.sessions(declared))
 
     def sessions(self, declared: Declared) -> Sessions | None:
         """The roles under which tenants' repairs act, if there are any."""

@@ -74,9 +74,10 @@ class AwsWriter(Protocol):
         """The cell's boto3 client of a service. Reads pass its guard; anything else needs a permit."""
 
     def permit(
-        self, repair_id: str, *, operations: Collection[str], resources: Collection[str], tenant: str | None = None
+        self, repair: Repair, *, operations: Collection[str], resources: Collection[str]
     ) -> AbstractContextManager[object]:
-        """While it is open, ``service:Operation``s pass the guard if all they name is in ``resources``.
+        """While it is open, ``service:Operation``s pass the guard if all they name is in ``resources`` and the
+        repair's own.
 
         ``resources`` are ids, names or ARNs, as the calls will name them. ``client`` then gives clients of the tenant's
         own session, if there are sessions.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -91,8 +91,8 @@ class SimOutside(Outside):
     def sessions(self, declared: Declared) -> None:
         """There are no roles to act under."""
 
-    def writer(self, declared: Declared) -> AwsWriter:  # noqa: ARG002
-        return SimWriter(self.world, self.checks)
+    def writer(self, declared: Declared, seen: Mapping[Urn, Collection[str]]) -> AwsWriter:
+        return SimWriter(self.world, self.checks, declared, seen)
 
     def process(self, pid: int | None = None) -> Identity:
         if pid is not None:

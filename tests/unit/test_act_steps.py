@@ -52,7 +52,7 @@ def test_what_a_step_says() -> None:
 
 def test_an_update_tells_what_is_there_and_what_it_sets() -> None:
     """The values that the refresh has read, and those that the update would set; other operations tell none."""
-    values = {"old": {"id": "v", "outputs": {"days": 365}}, "new": {"id": "v", "inputs": {"days": 30}}}
+    values: dict[str, Any] = {"old": {"id": "v", "outputs": {"days": 365}}, "new": {"id": "v", "inputs": {"days": 30}}}
     update, same = account(step("update", **values), step("same", **values), summary(update=1, same=1)).steps(
         complete=True
     )

@@ -14,7 +14,7 @@ from reconciler.act.steps import EnginePlan, Step
 from reconciler.decisions import Approval, Approved
 from reconciler.errors import RepairRefused
 from reconciler.losses import KEEPING, losses
-from reconciler.model import Declared, DeclaredResource, Finding, Plan, Repair, ResourceKind, Urn, Verdict
+from reconciler.model import Declared, DeclaredResource, Finding, Plan, Repair, ResourceKind, Urn, Value, Verdict
 from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.policy import Policy
 from tests.unit.plan_worlds import NOW, cell, finding, resource, scan
@@ -82,7 +82,7 @@ GROUP = resource("a-logs", "acme", LOGS)
 KEY = "a-logs retentionInDays: 30 instead of 365"
 
 
-def shorter(observed: object = 365, **fields: Any) -> Finding:
+def shorter(observed: Value = 365, **fields: Any) -> Finding:
     return replace(finding(GROUP, property_="retentionInDays"), declared=30, observed=observed, **fields)
 
 
