@@ -17,6 +17,9 @@ from reconciler.model import Declared, DeclaredResource, Fleet, Repair, Urn
 _NAMES = ("name", "bucket")
 """Inputs that AWS knows a resource by, beside its id."""
 
+_HAD = ("eni-", "sg-", "vol-", "vpc-")
+"""How the ids of what a server has begin."""
+
 
 def sighted(fleet: Fleet) -> frozenset[str]:
     """What a look at a fleet names: its servers, isolated ones too, and the target groups that they serve in."""
@@ -41,7 +44,7 @@ class Ownership:
         seen = {one for r in mine for one in self._seen.get(r.urn, ())}
         if name in seen or name == GROUP_NAME or (not repair.urns and name in repair.members):
             return ""
-        servers = sorted(seen.intersection(repair.members))
+        servers = sorted(seen.intersection(repair.members)) if name.startswith(_HAD) else []
         try:
             return "" if servers and name in self._had_by(servers) else "the plan does not name it"
         except (BotoCoreError, ClientError) as error:
