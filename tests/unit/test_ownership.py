@@ -60,8 +60,8 @@ def clients(sent: list[str], monkeypatch: pytest.MonkeyPatch) -> Clients:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     core = botocore.session.Session()
 
-    def note(request: Any, **_: Any) -> None:
-        sent.append(request.url)
+    def note(**given: Any) -> None:
+        sent.append(given["request"].url)
         raise ClientError({"Error": {"Code": "Sent", "Message": "sent"}}, "any")
 
     core.register("before-send", note)
