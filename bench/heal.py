@@ -50,7 +50,7 @@ DECLARATIVE = (
     "delete-listener",
     "delete-alarm",
     "mute-alarm",
-    "drop-log-retention",
+    "shorten-log-retention",
     "weaken-health-check",
 )
 ROLLOUT = "terminate-instance"

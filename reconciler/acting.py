@@ -21,9 +21,11 @@ from reconciler.model import GROUP, Declared, Finding, Fleet, Outcome, Plan, Rep
 from reconciler.observe.observe import locate_pending, observe
 from reconciler.observe.reads import Failed
 from reconciler.outside import Outside, StackEngine
+from reconciler.ownership import sighted
 from reconciler.ports import Journal as JournalPort
 from reconciler.ports import Progress
 from reconciler.record import cuts, journal
+from reconciler.record.engines import Engines
 from reconciler.record.lease import Lease
 from reconciler.record.store import Store
 from reconciler.settings import Settings
@@ -58,13 +60,15 @@ class Acting:
     ) -> None:
         self._settings, self._store, self._looking, self._outside = settings, store, looking, outside
         self._declared, self._cell, self._actor = declared, settings.cell, actor
+        self._engines = Engines(store, settings.cell, outside.process)
         self._locks: tuple[Path | None] | None = None
 
     @contextmanager
-    def holding(self, run_id: str) -> Iterator[JournalPort]:
-        """The cell's lease, and the journal that only its holder may write. Raises LeaseHeld."""
+    def holding(self, run_id: str, engine: StackEngine) -> Iterator[JournalPort]:
+        """The cell's lease, and the journal that only its holder may write; so does the engine. Raises LeaseHeld."""
         seconds, process = self._settings.lease_seconds, self._outside.process()
         lease = Lease.acquire(self._store, self._cell, seconds=seconds, actor=self._actor, process=process)
+        engine.noted_in(self._engines)
         try:
             with self._outside.keeping(lease):
                 yield journal.Journal(lease, run_id=run_id, actor=self._actor)
@@ -86,6 +90,7 @@ class Acting:
             now=self._outside.now,
             clock=self._outside.steady,
             wait=self._outside.wait,
+            died=self._engines.died,
         )
         for lock in removed:
             log.warning("removed the engine lock of a dead process", lock=lock)
@@ -135,7 +140,7 @@ class Acting:
             raise ConfigurationError(f"no fleet of cell {self._cell} has a server {instance!r}")
         group = declared.resources[owners[0]]
         mark = Repair("mark", group.tenant, (group.urn,), (), reason, members=(instance,))
-        with self._outside.engine() as engine, self.holding(run_id) as held:
+        with self._outside.engine() as engine, self.holding(run_id, engine) as held:
             tools = self.tools(declared, engine, held, progress, frozenset())
             (outcome,) = act(Plan(run_id, self._cell, (mark,), ()), tools)
         return outcome
@@ -151,6 +156,7 @@ class Acting:
         """What a strategy is given to work with."""
         aws = self._outside.aws(declared)
         current, changes = declared, engine.changes
+        seen: dict[Urn, frozenset[str]] = {}
         sessions = self._outside.sessions(declared)
         if sessions is not None:
             engine.acts_as(sessions.environment)
@@ -172,11 +178,14 @@ class Acting:
                 except StackmendError as error:
                     return Unreadable(f"the state could not be read again: {error}")
             found = observe(current, aws, only={group}, observers=self._looking.observers).fleets.get(group)
+            if isinstance(found, Fleet):
+                # A server that leaves during a repair is still that repair's to write.
+                seen[group] = seen.get(group, frozenset()) | sighted(found)
             return found if found is not None else Unreadable("the group was not found")
 
         return Tools(
             engine=engine,
-            aws=self._outside.writer(declared),
+            aws=self._outside.writer(declared, seen),
             journal=held,
             look=look,
             fleet=fleet,

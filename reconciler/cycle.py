@@ -130,7 +130,7 @@ class Cycle:
         with self._outside.engine() as engine:
             if dry_run:
                 return self._pass(run_id, engine, ReadOnlyJournal(), progress, scope, events, dry_run=True)
-            with self._acting.holding(run_id) as held:
+            with self._acting.holding(run_id, engine) as held:
                 if new_period:
                     self._period = self._outside.now()
                 return self._pass(run_id, engine, held, progress, scope, events, dry_run=False)

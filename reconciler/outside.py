@@ -19,9 +19,9 @@ from reconciler.model import Declared, Refreshed, Unreadable, Urn
 from reconciler.observe.clients import Clients
 from reconciler.observe.dialogue import Ask
 from reconciler.observe.sessions import Sessions
-from reconciler.ports import AwsWriter
+from reconciler.ports import AwsWriter, EngineNotes
 from reconciler.record.lease import Lease
-from reconciler.record.process import Process, this_process
+from reconciler.record.process import Process, process_of, this_process
 from reconciler.settings import Settings
 from reconciler.wiring import GuardedWriter, sessions_of
 
@@ -43,6 +43,8 @@ class StackEngine(Updates, StateDocument, Protocol):
     def acts_as(self, identity: Callable[[str], Mapping[str, str]]) -> None: ...
 
     def lock_directory(self) -> Path | None: ...
+
+    def noted_in(self, notes: EngineNotes) -> None: ...
 
     def warm_up(self, types: Collection[str]) -> None: ...
 
@@ -86,9 +88,9 @@ class Outside:
         """Who answers the reads of the cell's account and region."""
         return self.clients(declared)
 
-    def writer(self, declared: Declared) -> AwsWriter:
-        """The same clients, for the writes that are not the engine's."""
-        return GuardedWriter(self.clients(declared), self.sessions(declared))
+    def writer(self, declared: Declared, seen: Mapping[Urn, Collection[str]]) -> AwsWriter:
+        """The same clients, for the writes that are not the engine's. ``seen``: see ``GuardedWriter``."""
+        return GuardedWriter(self.clients(declared), declared, seen, self.sessions(declared))
 
     def sessions(self, declared: Declared) -> Sessions | None:
         """The roles under which tenants' repairs act, if there are any."""
@@ -101,9 +103,9 @@ class Outside:
             self._clients[place] = Clients(place[1], place[0], connections=self._settings.concurrency)
         return self._clients[place]
 
-    def process(self) -> Process:
-        """Who holds the lease."""
-        return this_process()
+    def process(self, pid: int | None = None) -> Process:
+        """A process of this machine: who holds the lease, or the engine with that number."""
+        return this_process() if pid is None else process_of(pid)
 
     def keeping(self, lease: Lease) -> AbstractContextManager[None]:
         """Renews the lease while it is open."""

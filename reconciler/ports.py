@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any, Protocol
 
 from reconciler.model import Finding, Fleet, Outcome, Refreshed, Repair, Unreadable, Urn
@@ -59,6 +60,16 @@ class FleetLook(Protocol):
     def __call__(self, group: Urn) -> Fleet | Unreadable: ...
 
 
+class EngineNotes(Protocol):
+    """Keeps which engines may hold the stack's lock, for whoever comes when this process has died."""
+
+    def began(self, pid: int, since: datetime) -> None:
+        """An engine that takes the lock was started after ``since``."""
+
+    def ended(self) -> None:
+        """It did its work and gave the lock back."""
+
+
 class AwsWriter(Protocol):
     """The guarded AWS clients, for the few writes that the engine cannot make."""
 
@@ -66,9 +77,10 @@ class AwsWriter(Protocol):
         """The cell's boto3 client of a service. Reads pass its guard; anything else needs a permit."""
 
     def permit(
-        self, repair_id: str, *, operations: Collection[str], resources: Collection[str], tenant: str | None = None
+        self, repair: Repair, *, operations: Collection[str], resources: Collection[str]
     ) -> AbstractContextManager[object]:
-        """While it is open, ``service:Operation``s pass the guard if all they name is in ``resources``.
+        """While it is open, ``service:Operation``s pass the guard if all they name is in ``resources`` and the
+        repair's own.
 
         ``resources`` are ids, names or ARNs, as the calls will name them. ``client`` then gives clients of the tenant's
         own session, if there are sessions.

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import time, timedelta
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, NoReturn
 
 from ruamel.yaml import YAML
@@ -24,6 +25,7 @@ from reconciler.observe import guard
 from reconciler.observe.clients import Clients
 from reconciler.observe.probes import Target
 from reconciler.observe.sessions import Sessions
+from reconciler.ownership import Ownership
 from reconciler.plan.modes import Mode, ModeRule
 from reconciler.plan.policy import Limit, Policy
 from reconciler.plan.selectors import Selector
@@ -34,24 +36,33 @@ from reconciler.settings import Amount, Settings
 
 
 class GuardedWriter:
-    """``ports.AwsWriter`` on the observing stage's own clients: the same guard stops every unnamed write."""
+    """``ports.AwsWriter`` on the observing stage's own clients: the same guard stops every unnamed write.
 
-    def __init__(self, clients: Clients, sessions: Sessions | None = None) -> None:
+    ``seen`` is what looks at fleets name, by group.
+    """
+
+    def __init__(
+        self,
+        clients: Clients,
+        declared: Declared,
+        seen: Mapping[Urn, Collection[str]],
+        sessions: Sessions | None = None,
+    ) -> None:
         self._clients, self._sessions = clients, sessions
+        self._owned = Ownership(declared, seen, partial(clients.client, "ec2"))
         self._acting: Clients | None = None
 
     def client(self, service: str) -> Any:
         return (self._acting or self._clients).client(service)
 
     @contextmanager
-    def permit(
-        self, repair_id: str, *, operations: Collection[str], resources: Collection[str], tenant: str | None = None
-    ) -> Iterator[object]:
+    def permit(self, repair: Repair, *, operations: Collection[str], resources: Collection[str]) -> Iterator[object]:
         """What a tenant's repair may do, under that tenant's role if there are roles. Raises SessionRefused."""
-        if self._sessions is not None and tenant is not None:
-            self._acting = self._sessions.clients(tenant, operations=operations, resources=resources)
+        if self._sessions is not None and repair.tenant is not None:
+            self._acting = self._sessions.clients(repair.tenant, operations=operations, resources=resources)
+        owned = partial(self._owned.objection, repair)
         try:
-            with guard.permit(repair_id, operations=operations, resources=resources) as granted:
+            with guard.permit(repair.id, operations=operations, resources=resources, objection=owned) as granted:
                 yield granted
         finally:
             self._acting = None

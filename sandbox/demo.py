@@ -37,7 +37,7 @@ STRIKES: Sequence[tuple[str, str]] = (
     ("stop-instance", SILVER),
     ("unblock-bucket", SILVER),
     ("disable-key-rotation", SILVER),
-    ("drop-log-retention", SILVER),
+    ("shorten-log-retention", SILVER),
     ("drop-tls-policy", SILVER),
     ("delete-default-route", BRONZE),
     ("delete-listener", BRONZE),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from reconciler.act.steps import EnginePlan, EngineRun, Step
 from reconciler.errors import EngineError, EngineLocked
 from reconciler.model import Refreshed, Unreadable, Urn
+from reconciler.ports import EngineNotes
+from reconciler.record.process import Process
 from simulator.layout import CELL
 from simulator.world import Killed, World
 
@@ -26,6 +29,7 @@ class SimEngine:
 
     def __init__(self, world: World, checks: Checks, locks: Path) -> None:
         self._world, self._checks, self._locks = world, checks, locks
+        self._notes: EngineNotes | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -34,6 +38,9 @@ class SimEngine:
 
     def lock_directory(self) -> Path | None:
         return self._locks
+
+    def noted_in(self, notes: EngineNotes) -> None:
+        self._notes = notes
 
     # --- looking -------------------------------------------------------------------------------------------
 
@@ -111,6 +118,10 @@ class SimEngine:
         if world.locked_by is not None:
             raise EngineLocked("another update holds the stack's lock")
         world.locked_by = world.running
+        if self._notes is not None:
+            started = world.wall()
+            with world.as_running(None):
+                self._notes.began(NOBODY, started)
         for urn in targets:
             if urn in world.state and urn not in world.live:
                 world.forget(urn)  # the refresh forgets what is gone
@@ -192,7 +203,7 @@ class SimEngine:
                 self._write(step, checked=False)
             return
         self._locks.mkdir(parents=True, exist_ok=True)
-        (self._locks / f"{CELL}.json").write_text(lock_file(NOBODY))
+        (self._locks / f"{CELL}.json").write_text(lock_file(NOBODY, world.wall()))
 
     def _start(self, what: str) -> None:
         self._world.step(f"engine {what}")
@@ -227,6 +238,11 @@ class SimEngine:
         world.after("engine import")
 
 
-def lock_file(pid: int, host: str | None = None) -> str:
+def engine_process(pid: int) -> Process:
+    """Who the engine is."""
+    return Process(socket.gethostname(), pid)
+
+
+def lock_file(pid: int, taken: datetime) -> str:
     """What the engine writes as its lock."""
-    return json.dumps({"pid": pid, "hostname": host or socket.gethostname(), "username": "sim"})
+    return json.dumps({"pid": pid, "hostname": socket.gethostname(), "username": "sim", "timestamp": taken.isoformat()})

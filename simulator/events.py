@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reconciler.model import Urn
-from simulator.engine import NOBODY, lock_file
+from reconciler.record.engines import Engines
+from simulator.engine import NOBODY, engine_process, lock_file
 from simulator.fleet import SimFleet
 from simulator.history import Event
 from simulator.layout import CELL, REGION
@@ -128,7 +129,11 @@ def _locked(runner: Runner, _: Event) -> None:
 
 
 def _stale_lock(runner: Runner, _: Event) -> None:
-    _lock(runner, lock_file(NOBODY))
+    """An engine that a reconciler started has died, and left its lock."""
+    taken = runner.world.wall()
+    with runner.world.as_running(None):
+        Engines(runner.operator, CELL, engine_process).began(NOBODY, taken)
+    _lock(runner, lock_file(NOBODY, taken))
 
 
 def _garbage_lock(runner: Runner, _: Event) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from reconciler.record.store import Store
 from reconciler.settings import Settings
 from simulator.answers import Cloud
 from simulator.checks import Checks
-from simulator.engine import SimEngine
+from simulator.engine import SimEngine, engine_process
 from simulator.layout import ACCOUNT, CELL, PROJECT, REGION
 from simulator.world import Process, World
 from simulator.writer import SimWriter
@@ -91,10 +91,12 @@ class SimOutside(Outside):
     def sessions(self, declared: Declared) -> None:
         """There are no roles to act under."""
 
-    def writer(self, declared: Declared) -> AwsWriter:  # noqa: ARG002
-        return SimWriter(self.world, self.checks)
+    def writer(self, declared: Declared, seen: Mapping[Urn, Collection[str]]) -> AwsWriter:
+        return SimWriter(self.world, self.checks, declared, seen)
 
-    def process(self) -> Identity:
+    def process(self, pid: int | None = None) -> Identity:
+        if pid is not None:
+            return engine_process(pid)
         return Identity("simulated", self.sim_process.number)
 
     @contextmanager

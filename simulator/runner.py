@@ -17,12 +17,13 @@ from sqlalchemy import Engine, delete
 from reconciler.cycle import Cycle, Pass
 from reconciler.errors import StackmendError
 from reconciler.model import Repair, Urn
-from reconciler.record import lease
+from reconciler.record import engines, lease
 from reconciler.record.process import Process as Identity
 from reconciler.record.schema import META, METADATA
 from reconciler.settings import AttributionSettings, Breaker, Budget, Flap, Rollout, Settings, Verify
 from simulator.answers import OBSERVERS
 from simulator.checks import Checks
+from simulator.engine import NOBODY
 from simulator.events import happen
 from simulator.history import ROWS, Event, History
 from simulator.layout import CELL
@@ -111,7 +112,8 @@ class Runner:
     def run(self) -> Result:
         """Run it to its end, or to the first invariant that does not hold."""
         failed: Failed | None = None
-        with patch.object(lease, "is_dead", self._is_dead):
+        gone = patch.object(engines, "is_dead", lambda process: process.pid == NOBODY)
+        with patch.object(lease, "is_dead", self._is_dead), gone:
             try:
                 for turn in range(1, self.history.turns + 1):
                     self._take_turn(turn)

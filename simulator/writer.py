@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
@@ -13,8 +13,9 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.model import OperationModel
 
 from reconciler.act.aws_writes import pascal
-from reconciler.model import Urn
+from reconciler.model import Declared, Repair, Urn
 from reconciler.observe import guard
+from reconciler.ownership import Ownership
 from simulator.layout import KEY
 from simulator.world import World
 
@@ -30,21 +31,22 @@ def _operation(service: str, operation: str) -> OperationModel:
 class SimWriter:
     """``ports.AwsWriter`` on the simulated world."""
 
-    def __init__(self, world: World, checks: Checks) -> None:
+    def __init__(self, world: World, checks: Checks, declared: Declared, seen: Mapping[Urn, Collection[str]]) -> None:
         self.world, self.checks = world, checks
+        self._owned = Ownership(declared, seen, partial(self.client, "ec2"))
 
     def client(self, service: str) -> Any:
         return _Client(self, service)
 
     def permit(
         self,
-        repair_id: str,
+        repair: Repair,
         *,
         operations: Collection[str],
         resources: Collection[str],
-        tenant: str | None = None,  # noqa: ARG002 - nobody acts under a tenant's role here
     ) -> AbstractContextManager[object]:
-        return guard.permit(repair_id, operations=operations, resources=resources)
+        owned = partial(self._owned.objection, repair)
+        return guard.permit(repair.id, operations=operations, resources=resources, objection=owned)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,7 @@ class Writes:
     def _write(self, service: str, operation: str, names: tuple[str, ...], **parameters: Any) -> None:
         self._journal.ensure_held([self._repair.tenant] if self._repair.tenant is not None else [])
         permitted = {f"{service}:{pascal(operation)}"}
-        tenant = self._repair.tenant
-        with self._aws.permit(self._repair.id, operations=permitted, resources=names, tenant=tenant):
+        with self._aws.permit(self._repair, operations=permitted, resources=names):
             self._call(service, operation, **parameters)
 
     def _call(self, service: str, operation: str, **parameters: Any) -> Any:

@@ -26,6 +26,7 @@ from reconciler.act.steps import Account, EnginePlan, EngineRun
 from reconciler.act.warm import WarmPrograms, executor
 from reconciler.errors import EngineError, EngineLocked, StateError
 from reconciler.model import Refreshed, Unreadable, Urn
+from reconciler.ports import EngineNotes
 
 _T = TypeVar("_T")
 
@@ -81,6 +82,7 @@ class Engine(AbstractContextManager["Engine"]):
         self._plans = tempfile.TemporaryDirectory(prefix="stackmend-plans-")
         self._previews = 0
         self._identity: Callable[[str], Mapping[str, str]] | None = None
+        self._notes: EngineNotes | None = None
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self._plans.cleanup()
@@ -153,6 +155,7 @@ class Engine(AbstractContextManager["Engine"]):
                 account,
                 tenants,
                 program=True,
+                locks=True,
             )
         except EngineError as error:
             if type(error) is not EngineError or not account.failed:
@@ -208,6 +211,10 @@ class Engine(AbstractContextManager["Engine"]):
         """From now on, a run for one tenant has the variables that ``identity`` gives for it."""
         self._identity = identity
 
+    def noted_in(self, notes: EngineNotes) -> None:
+        """From now on, each run that takes the stack's lock is noted there."""
+        self._notes = notes
+
     def stop(self) -> None:
         """Ask a running update to end after the operations in flight; it then raises EngineStopped."""
         self._command.stop()
@@ -227,7 +234,7 @@ class Engine(AbstractContextManager["Engine"]):
             json.dump(document, file)
             file.flush()
             args = ["stack", "import", "--file", file.name]
-            self._run(lambda stack: self._command.run([*args, "--stack", stack.name], **self._place()))
+            self._run(lambda stack: self._command.run([*args, "--stack", stack.name], **self._place()), locks=True)
 
     def pending(self) -> Mapping[Urn, str]:
         """The operations a killed update left open in the state: ``creating``, ``updating``, … by resource."""
@@ -252,12 +259,14 @@ class Engine(AbstractContextManager["Engine"]):
         tenants: Collection[str] | None = None,
         *,
         program: bool = False,
+        locks: bool = False,
     ) -> _T:
         scope = {_TENANTS: ",".join(sorted(tenants))} if tenants else {}
         if tenants and self._identity is not None:
             (tenant,) = tenants
             scope |= self._identity(tenant)
-        self._command.scope(scope, self._programs.address(scope) if program else None)
+        client = self._programs.address(scope) if program else None
+        self._command.scope(scope, client, self._notes if locks else None)
         try:
             if self._stack is None:
                 workspace = LocalWorkspace(

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -22,6 +23,7 @@ from pulumi.automation import CommandResult, OnOutput
 from pulumi.automation.errors import create_command_error
 
 from reconciler.errors import EngineError
+from reconciler.ports import EngineNotes
 from reconciler.pulumi_cli import PulumiCli
 
 _PROC = Path("/proc")
@@ -49,10 +51,12 @@ class EngineCommand(PulumiCli):
         self._stopping = False
         self._scope: dict[str, str] = {}
         self._client: str | None = None
+        self._notes: EngineNotes | None = None
 
-    def scope(self, env: Mapping[str, str], client: str | None = None) -> None:
-        """For the next runs, in place of the last scope: variables, and the address of a program that is ready."""
-        self._scope, self._client = dict(env), client
+    def scope(self, env: Mapping[str, str], client: str | None = None, notes: EngineNotes | None = None) -> None:
+        """For the next runs, in place of the last scope: variables, the address of a program that is ready, and, for a
+        run that takes the stack's lock, where that is noted."""
+        self._scope, self._client, self._notes = dict(env), client, notes
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -85,6 +89,7 @@ class EngineCommand(PulumiCli):
         env = {**self._env, **additional_env, "PULUMI_AUTOMATION_API": "true", **self._scope}
         if self._stopping:
             raise EngineStopped(f"`pulumi {args[0]}` is not started any more")
+        since = datetime.now(UTC)
         with (
             _stopped_by_signals(self.stop),
             subprocess.Popen(
@@ -103,6 +108,8 @@ class EngineCommand(PulumiCli):
             self._interrupt()
             out, err = _Lines(process.stdout, on_output), _Lines(process.stderr, on_error)
             try:
+                if self._notes is not None:
+                    self._notes.began(process.pid, since)
                 in_time = self._wait(process)
             finally:
                 self._process = None
@@ -115,6 +122,8 @@ class EngineCommand(PulumiCli):
             if self._stopping:
                 raise EngineStopped(f"`pulumi {args[0]}` was told to stop")
             raise create_command_error(result)
+        if self._notes is not None:
+            self._notes.ended()
         return result
 
     def _wait(self, process: subprocess.Popen[str]) -> bool:

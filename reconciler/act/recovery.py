@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import Path
 
 from reconciler.act.aws_writes import AwsCallFailed
-from reconciler.act.locks import Holder, Lock, locks, release
+from reconciler.act.locks import Died, Holder, Lock, locks, release
 from reconciler.act.needed import still_needed
-from reconciler.act.process import end_session
+from reconciler.act.process import end_session, session_members
 from reconciler.act.settle import settle, unsettled
 from reconciler.act.strategies.quarantine import resume
 from reconciler.act.strategies.rollout import Rollout
@@ -40,11 +40,13 @@ def unlock(
     now: Callable[[], datetime],
     clock: Callable[[], float],
     wait: Callable[[float], None],
+    died: Died,
 ) -> tuple[str, ...]:
-    """Free the stack of locks whose process is dead. Returns what was removed, in words.
+    """Free the stack of the locks of our own engines that died. Returns what was removed, in words.
 
     A lock whose process lives may be the engine of a pass that died: it is waited for, up to ``patience`` seconds.
-    Raises EngineLocked for a lock that is still held then, or held on another host: those are never removed here.
+    Raises EngineLocked for a lock that is still held then, or of which nobody can tell from here whether its process
+    lives (another host or container, an update that somebody else began): those are never removed here.
     ``directory`` is None for a backend that keeps no lock files; the engine itself reports a lock there.
     """
     if directory is None:
@@ -53,7 +55,7 @@ def unlock(
     removed: list[str] = []
     while True:
         held = []
-        for lock in locks(directory, now=now()):
+        for lock in locks(directory, now=now(), died=died):
             if lock.holder in (Holder.DEAD, Holder.GARBAGE):
                 _clear(lock)
                 removed.append(lock.words)
@@ -63,15 +65,18 @@ def unlock(
             return tuple(removed)
         elsewhere = any(lock.holder is Holder.ELSEWHERE for lock in held)
         if elsewhere or clock() - started > patience:
-            todo = "wait for it; if it is gone for good: pulumi cancel"
+            todo = "wait for it; if nobody runs it any more: pulumi cancel"
             words = "; ".join(lock.words for lock in held)
             raise EngineLocked("another update holds the stack's lock", where=str(directory), why=words, todo=todo)
         wait(poll)
 
 
 def _clear(lock: Lock) -> None:
-    """A dead engine's plugins may still be writing: they end before its lock does."""
-    if lock.holder is Holder.DEAD:
+    """A dead engine's plugins may still be writing: they end before its lock does.
+
+    A number is not given out again while its session has members. If a process has it now, that is another session.
+    """
+    if lock.holder is Holder.DEAD and lock.pid not in session_members(lock.pid):
         end_session(lock.pid)
     release(lock)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from reconciler.act.refreshed import top_level
 from reconciler.act.steps import EnginePlan, Step
 from reconciler.act.strategies import STRATEGIES
 from reconciler.errors import RepairRefused
+from reconciler.losses import Loss, losses
 from reconciler.model import Declared, Repair, ResourceKind, Urn
 
 _IN_PLACE = frozenset({"create", "update"})
@@ -31,6 +33,14 @@ def refuse_unless(
             raise RepairRefused(f"the engine would {step}", why="it would delete the old one before there is a new one")
 
 
+def _losses(step: Step) -> Iterator[Loss]:
+    """What an update takes away, by what the engine itself read and would set."""
+    changed = {top_level(path) for path in step.changed}
+    for loss in losses(step.urn, step.type, step.after, step.before):
+        if not changed or loss.keeping.property in changed:
+            yield loss
+
+
 def _objection(
     step: Step, repairs: Sequence[Repair], declared: Declared, kinds: Mapping[str, ResourceKind]
 ) -> str | None:
@@ -48,6 +58,10 @@ def _objection(
         if any((kind := kinds.get(t)) is None or kind.stateful for t in (step.type, resource.type)):
             return "it holds state, which is only ever restored in place"
     strategies = [STRATEGIES[r.strategy] for r in owners if r.strategy in STRATEGIES]
+    approved = {key for r in owners if r.approval is not None for key in r.loses}
+    for loss in _losses(step):
+        if loss.key not in approved:
+            return f"{loss}, which nobody has approved"
     if step.op in _IN_PLACE:
         allowed = any(step.op in s.operations for s in strategies)
     else:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import EngineError
-from reconciler.model import Urn
+from reconciler.model import Urn, Value
 
 if TYPE_CHECKING:
     from pulumi.automation.events import EngineEvent, StepEventMetadata
@@ -40,6 +40,10 @@ class Step:
     protect: bool = False
     gone: bool = False
     """A refresh that found nothing: the resource leaves the state."""
+    before: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    """For an update: all values, as the refresh has just read them."""
+    after: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    """For an update: what it sets."""
 
     def __str__(self) -> str:
         what = f"{self.op} {self.urn.rsplit('::', 1)[-1]} ({self.type})"
@@ -109,6 +113,8 @@ class Account:
             replaced_by=tuple(sorted(metadata.keys or ())),
             protect=bool(metadata.old and metadata.old.protect),
             gone=op == "refresh" and metadata.new is None,
+            before=(metadata.old.outputs or {}) if op == "update" and metadata.old else {},
+            after=(metadata.new.inputs or {}) if op == "update" and metadata.new else {},
         )
 
     @property

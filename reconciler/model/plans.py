@@ -44,6 +44,8 @@ class Repair:
     """For an escalation: what a person should look at."""
     setting: str = ""
     """The setting that made it an escalation or a proposal."""
+    loses: tuple[str, ...] = ()
+    """What it takes away for good (``losses.Loss.key``): only done with a person's approval."""
     adopts: Urn = Urn("")
     """For an adoption: the declared resource that the one of ``members`` becomes, with the name AWS knows that by."""
     physical_name: str = ""
@@ -55,7 +57,7 @@ class Repair:
     @property
     def content(self) -> str:
         """Names what it would do exactly: an approval of it holds for nothing else."""
-        return digest(self.id, self.basis, self.adopts, self.physical_name, length=64)
+        return digest(self.id, self.basis, self.adopts, self.physical_name, *self.loses, length=64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from botocore.model import OperationModel
 
@@ -71,6 +71,17 @@ _IDENTIFYING = re.compile(r"\w*(Ids?|IDs?|Arns?|ARNs?|Names?|Bucket)|ids?|arns?|
 """Parameters whose text names a resource, whatever its form: ``KeyId``, ``AutoScalingGroupName``, ``Targets[].Id``."""
 
 
+_TOLD = re.compile(r"(\w+\[\]\.)?Tags\[\]\.Value|IpPermissions\[\]\..*")
+"""Parameters that say something of the resource which is written, such as whose it is: they may name others."""
+
+Objection: TypeAlias = Callable[[str], str]
+"""Why an identifier must not be named by a write; empty if it may."""
+
+
+def _none(_: str) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class WritePermit:
     """What one repair may do: ``operations`` as ``service:Operation``, ``resources`` as ids, names and ARNs."""
@@ -78,23 +89,28 @@ class WritePermit:
     repair_id: str
     operations: frozenset[str]
     resources: frozenset[str]
+    objection: Objection
+    """What else speaks against naming a resource; the declaration knows more than whoever opens the permit."""
 
 
 _active: ContextVar[WritePermit | None] = ContextVar("stackmend_write_permit", default=None)
 
 
 @contextmanager
-def permit(repair_id: str, *, operations: Collection[str], resources: Collection[str]) -> Iterator[WritePermit]:
+def permit(
+    repair_id: str, *, operations: Collection[str], resources: Collection[str], objection: Objection = _none
+) -> Iterator[WritePermit]:
     """Allow these writes to these resources, within the ``with`` block and in this thread or task only.
 
     ``operations`` are exact (``autoscaling:SetInstanceHealth``); ``resources`` are all the identifiers that the calls
-    will name. Empty means none, never all. Permits do not nest: raises WriteRefused if one is already active.
+    will name, and ``objection`` may still refuse one. Empty means none, never all. Permits do not nest: raises
+    WriteRefused if one is already active.
     """
     if (held := _active.get()) is not None:
         raise WriteRefused(
             f"repair {repair_id} asked for a write permit", why=f"repair {held.repair_id} holds one in the same context"
         )
-    granted = WritePermit(repair_id, frozenset(operations), frozenset(resources))
+    granted = WritePermit(repair_id, frozenset(operations), frozenset(resources), objection)
     token = _active.set(granted)
     try:
         yield granted
@@ -119,8 +135,12 @@ def is_read(operation: OperationModel, params: Mapping[str, Any]) -> bool:
 
 def identifiers(operation: OperationModel, params: Mapping[str, Any]) -> dict[str, str]:
     """The resources that a call names: identifier to the parameter that holds it."""
+    return {text: path for path, text in _named(operation, params)}
+
+
+def _named(operation: OperationModel, params: Mapping[str, Any]) -> list[tuple[str, str]]:
     tokens = set(operation.idempotent_members)
-    return {text: path for path, text in _strings({k: v for k, v in params.items() if k not in tokens})}
+    return list(_strings({k: v for k, v in params.items() if k not in tokens}))
 
 
 def check(params: Mapping[str, Any], model: OperationModel, **_: Any) -> None:
@@ -133,12 +153,14 @@ def check(params: Mapping[str, Any], model: OperationModel, **_: Any) -> None:
         raise _refusal(name, "it is not a read, and no repair is in progress here")
     if name not in held.operations:
         raise _refusal(name, f"repair {held.repair_id} may not do that")
-    named = identifiers(model, params)
+    named = _named(model, params)
     if not named:
         raise _refusal(name, f"it names no resource, so repair {held.repair_id} cannot own what it would change")
-    for text, path in named.items():
+    for path, text in named:
         if text not in held.resources:
             raise _refusal(name, f"{path} is {text}, which repair {held.repair_id} does not own")
+        if not _TOLD.fullmatch(path) and (why := held.objection(text)):
+            raise _refusal(name, f"{path} is {text}, and repair {held.repair_id} may not write that: {why}")
 
 
 def only_queue(url: str) -> Callable[..., None]:

@@ -63,6 +63,8 @@ def within_limits(
             deferrals.append(_deferred(repair, stop))
         elif mode.mode is Mode.PROPOSE and repair.strategy != ESCALATE:
             asking.append(replace(repair, setting=mode.setting, reason=f"{repair.reason}; {mode.why}"))
+        elif repair.loses and repair.strategy != ESCALATE:
+            asking.append(repair)
         else:
             free.append(repair)
     going, proposals = approved(asking, told.approvals, now)

@@ -107,6 +107,7 @@ def repair_document(repair: Repair) -> Document:
         "setting": repair.setting,
         "content": repair.content,
         "approval": repair.approval,
+        "loses": list(repair.loses),
         "tried": list(repair.tried),
         "look_at": list(repair.look_at),
     }

@@ -1,4 +1,4 @@
-"""Which process holds a lease, said so exactly that another process can know whether it is dead.
+"""Which process holds a lease or a lock, said so exactly that another process can know whether it is dead.
 
 A host name and a process number are not enough: numbers are reused, containers have numbers of their own, and two
 machines may bear one name. Only what the very same running kernel says about the very same process counts.
@@ -29,7 +29,11 @@ class Process:
 
 
 def this_process() -> Process:
-    pid = os.getpid()
+    return process_of(os.getpid())
+
+
+def process_of(pid: int) -> Process:
+    """A process of this machine, by the number that it has here."""
     started = _state(pid)
     return Process(socket.gethostname(), pid, _boot(), _namespace(), started[1] if started else "")
 

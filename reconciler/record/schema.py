@@ -84,6 +84,16 @@ LEASES = Table(
 )
 """A released lease has no holder; its row stays, because its token must only ever grow."""
 
+ENGINES = Table(
+    "engines",
+    METADATA,
+    Column("cell", String(100), primary_key=True),
+    Column("pid", Integer, primary_key=True, autoincrement=False),
+    Column("process", Text, nullable=False),
+    Column("since", String(32), nullable=False),
+)
+"""The engines that may hold the stack's lock: only of one that is in here can it be said that it died."""
+
 PAUSES = Table(
     "pauses",
     METADATA,

@@ -22,9 +22,9 @@ def mute_alarm(victim: Victim) -> str:
     return alarm
 
 
-def drop_log_retention(victim: Victim) -> str:
+def shorten_log_retention(victim: Victim) -> str:
     group = f"/stackmend/{victim.cell}/{victim.tenant}/api"
-    victim.logs.delete_retention_policy(logGroupName=group)
+    victim.logs.put_retention_policy(logGroupName=group, retentionInDays=1)
     return group
 
 
@@ -71,11 +71,11 @@ FAULTS = (
         mute_alarm,
     ),
     Fault(
-        "drop-log-retention",
-        "logs no longer expire when they must",
-        Actor.OPERATOR,
+        "shorten-log-retention",
+        "traces are wiped out: logs are kept for a day only",
+        Actor.INTRUDER,
         "observability",
         ("aws:cloudwatch/logGroup:LogGroup",),
-        drop_log_retention,
+        shorten_log_retention,
     ),
 )

@@ -143,7 +143,7 @@ def test_what_somebody_put_into_a_tenants_network_is_reported_and_left(cell: Cel
 def test_what_only_the_engine_sees_is_restored_in_place_only(fragile: Cell, tmp_path: Folder) -> None:
     """A drift of such a type is set back and proven by the engine's look; a missing one is left to a person."""
     cloudwatch = fragile.aws("cloudwatch")
-    fragile.aws("logs").delete_retention_policy(logGroupName=f"/stackmend/dev/{TENANT}/api")
+    fragile.aws("logs").put_retention_policy(logGroupName=f"/stackmend/dev/{TENANT}/api", retentionInDays=1)
     gone = named(fragile.scan().declared, ALARM, f"{TENANT}-latency")
     cloudwatch.delete_alarms(AlarmNames=[gone.id])
     with fragile.cycle(BLIND, store_url=f"sqlite:///{tmp_path}/store.db") as cycle:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,9 @@ from reconciler.act.process import EngineStopped, session_members
 from reconciler.act.steps import EngineRun
 from reconciler.errors import EngineError, EngineLocked
 from reconciler.model import Urn
+from reconciler.record.engines import Engines
+from reconciler.record.process import process_of
+from reconciler.record.store import Store
 from tests.integration.engine_world import World
 
 pytestmark = pytest.mark.engine
@@ -64,20 +67,34 @@ def holder(directory: Path) -> int:
     return pid
 
 
-def unlock(directory: Path | None, wait: Callable[[float], None] = lambda _: None) -> tuple[str, ...]:
+@pytest.fixture
+def engines(tmp_path: Path) -> Iterator[Engines]:
+    """Where engines are noted."""
+    with Store.open(f"sqlite:///{tmp_path / 'record.db'}") as store:
+        yield Engines(store, "dev", process_of)
+
+
+def unlock(directory: Path | None, engines: Engines) -> tuple[str, ...]:
     ticks = iter(range(1000))
     return recovery.unlock(
-        directory, patience=10, poll=1, now=lambda: datetime.now(UTC), clock=lambda: float(next(ticks)), wait=wait
+        directory,
+        patience=10,
+        poll=1,
+        now=lambda: datetime.now(UTC),
+        clock=lambda: float(next(ticks)),
+        wait=lambda _: None,
+        died=engines.died,
     )
 
 
-def test_killed_in_a_create_and_adopted(world: World) -> None:
+def test_killed_in_a_create_and_adopted(world: World, engines: Engines) -> None:
     """Killed between AWS's create and the state's record: the lock is freed, what exists is adopted, nothing is made
     twice (F24, F40, F42, C06)."""
     world.remove("acme-user")
     held = world.hold("created", "acme-user")
     urn = world.urn("acme-user")
     with world.engine() as engine:
+        engine.noted_in(engines)
         directory = engine.lock_directory()
         assert directory is not None
         with updating(engine, urn) as ended:
@@ -93,7 +110,7 @@ def test_killed_in_a_create_and_adopted(world: World) -> None:
         world.change("globex-user", colour="red")
         with pytest.raises(EngineLocked):
             engine.up(elsewhere, engine.preview(elsewhere))
-        assert len(unlock(directory)) == 1
+        assert len(unlock(directory, engines)) == 1
 
         (made,) = world.files("acme-user")
         done = recovery.adopt(engine, {urn: made.stem}, lambda: None)
@@ -105,19 +122,20 @@ def test_killed_in_a_create_and_adopted(world: World) -> None:
     assert world.live()["acme-user"]["colour"] == "blue"
 
 
-def test_killed_before_anything_was_created(world: World) -> None:
+def test_killed_before_anything_was_created(world: World, engines: Engines) -> None:
     """Killed before AWS made anything: the open operation is dropped and the next repair creates it once (F42)."""
     world.remove("acme-user")
     held = world.hold("create", "acme-user")
     urn = world.urn("acme-user")
     with world.engine() as engine:
+        engine.noted_in(engines)
         directory = engine.lock_directory()
         assert directory is not None
         with updating(engine, urn):
             held.await_it()
             os.kill(holder(directory), signal.SIGKILL)
         held.lift()
-        unlock(directory)
+        unlock(directory, engines)
         unknown = recovery.adopt(engine, {}, lambda: None)
         assert unknown == recovery.Adopted(changed=False, unsettled=frozenset({urn}))
         assert recovery.adopt(engine, {urn: None}, lambda: None).unsettled == frozenset()
@@ -126,7 +144,7 @@ def test_killed_before_anything_was_created(world: World) -> None:
     assert len(world.files("acme-user")) == 1
 
 
-def test_told_to_stop(world: World) -> None:
+def test_told_to_stop(world: World, engines: Engines) -> None:
     """Told to stop, the engine ends after the create in flight and records it: nothing is pending, no lock (F25)."""
     world.remove("acme-user")
     held = world.hold("created", "acme-user")
@@ -142,11 +160,11 @@ def test_told_to_stop(world: World) -> None:
         held.lift()
     with world.engine() as engine:
         assert engine.pending() == {}
-        assert unlock(engine.lock_directory()) == ()
+        assert unlock(engine.lock_directory(), engines) == ()
         assert engine.preview([urn]).writes == ()
 
 
-def test_lock_of_a_living_process(world: World) -> None:
+def test_lock_of_a_living_process(world: World, engines: Engines) -> None:
     """An engine that outlived its reconciler is waited for, and its lock never removed (F44, I01)."""
     world.remove("acme-user")
     held = world.hold("created", "acme-user")
@@ -156,15 +174,15 @@ def test_lock_of_a_living_process(world: World) -> None:
         with updating(engine, urn) as ended:
             held.await_it()
             with pytest.raises(EngineLocked, match=socket.gethostname()):
-                unlock(directory)
+                unlock(directory, engines)
             with pytest.raises(EngineLocked):
                 other.up([world.urn("globex-user")], other.preview([world.urn("globex-user")]))
             held.release()
         assert isinstance(ended[0], EngineRun)
-        assert unlock(directory) == ()
+        assert unlock(directory, engines) == ()
 
 
-def test_terminated_reconciler_stops_its_engine(world: World) -> None:
+def test_terminated_reconciler_stops_its_engine(world: World, engines: Engines) -> None:
     """SIGTERM to the reconciler lets the engine finish what is in flight before the process ends (F25)."""
     world.remove("acme-user")
     held = world.hold("created", "acme-user")
@@ -184,4 +202,4 @@ def test_terminated_reconciler_stops_its_engine(world: World) -> None:
     held.lift()
     with world.engine() as engine:
         assert engine.pending() == {}
-        assert unlock(engine.lock_directory()) == ()
+        assert unlock(engine.lock_directory(), engines) == ()

@@ -34,7 +34,7 @@ ROUNDS = (
         "open-ssh": "reapply",
         "unblock-bucket": "recreate",
         "drop-redirect": "reapply",
-        "drop-log-retention": "restore",
+        "shorten-log-retention": "restore",
         "strip-tag": "reapply",
     },
     {

@@ -63,6 +63,7 @@ def test_deleted_behind_its_back(cell: Cell) -> None:
     assert len([f for f in done.scan.failing if f.id in waiting and f.rule == "drift.missing"]) == 4
 
     logs.create_log_group(logGroupName=group, kmsKeyId=was["kmsKeyId"], tags=group_tags)
+    logs.put_retention_policy(logGroupName=group, retentionInDays=1)
     s3.create_bucket(Bucket=bucket)
     s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": bucket_tags})
     cell.control.reset()
@@ -120,6 +121,28 @@ def test_a_key_granted_to_a_stranger(cell: Cell) -> None:
     assert_clean(cell.scan())
 
 
+def test_logs_that_are_kept_for_longer_than_declared(cell: Cell) -> None:
+    """Somebody keeps a log group's events for ever, as under a legal hold: nothing shortens that until a person has
+    approved it, and then it is set back (I08)."""
+    logs, name = cell.client("logs"), f"/stackmend/{cell.name}/{SILVER}/api"
+    (was,) = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+    logs.delete_retention_policy(logGroupName=name)
+
+    cell.control.reset()
+    done = cell.repair()
+    (proposal,) = done.plan.proposals
+    assert (done.outcomes, proposal.strategy) == ((), "restore")
+    assert f"would be {was['retentionInDays']} instead of no end" in proposal.reason
+    assert cell.control.calls().writes == {}
+
+    with cell.cycle() as cycle:
+        cycle.approve(done.plan.id, note="no hold", seconds=600, who="Ana")
+    assert [(o.strategy, o.status) for o in cell.repair().outcomes] == [("restore", Status.HEALED)]
+    (now,) = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+    assert now["retentionInDays"] == was["retentionInDays"]
+    assert_clean(cell.scan())
+
+
 def test_an_engine_that_believes_the_data_is_gone(cell: Cell) -> None:
     """A key, a bucket and a log group have drifted, and the engine alone gets stale answers by which they do not
     exist: its plan would create others, so all three are refused before anything is written; with true answers they are
@@ -128,7 +151,7 @@ def test_an_engine_that_believes_the_data_is_gone(cell: Cell) -> None:
     bucket = cell.victim(SILVER).id("s3", "data")
     tags = cell.client("s3").get_bucket_tagging(Bucket=bucket)["TagSet"]
     cell.client("s3").put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": [*tags, {"Key": "mine", "Value": "now"}]})
-    cell.strike("drop-log-retention", BRONZE)
+    cell.strike("shorten-log-retention", BRONZE)
     rules = [
         cell.control.inject("error", "kms", "DescribeKey", actor="engine", code="NotFoundException"),
         cell.control.inject("error", "s3", "HeadBucket", actor="engine", status=404, code="NoSuchBucket"),
@@ -162,7 +185,7 @@ def test_a_state_that_asks_for_a_replacement(cell: Cell) -> None:
     for place in ("inputs", "outputs"):
         resource[place]["name"] += "-2"
     stack.import_stack(Deployment(before.version, edited))
-    cell.strike("drop-log-retention", SILVER)
+    cell.strike("shorten-log-retention", SILVER)
 
     cell.control.reset()
     (outcome,) = cell.repair().outcomes

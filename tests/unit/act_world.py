@@ -171,11 +171,10 @@ class Aws:
     @contextmanager
     def permit(
         self,
-        _: str,
+        _: Repair,
         *,
         operations: Collection[str],
         resources: Collection[str],
-        tenant: str | None = None,  # noqa: ARG002
     ) -> Iterator[None]:
         assert self.permitted is None, "permits do not nest"
         self.permitted = (operations, resources)

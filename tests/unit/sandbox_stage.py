@@ -15,6 +15,7 @@ from reconciler.model import Declared, DeclaredResource, Finding, Fleet, Repair,
 from reconciler.observe.clients import Clients
 from reconciler.observe.observe import observe
 from reconciler.observe.registry import OBSERVERS
+from reconciler.ownership import sighted
 from reconciler.wiring import GuardedWriter
 from sandbox.lifecycle import ACCOUNT, Sandbox
 from tests.unit import act_world
@@ -42,9 +43,10 @@ class Stage:
         self.group = DeclaredResource(urn(name, GROUP), GROUP, name, self.world.group, inputs, tenant=tenant)
         self.declared = Declared(CELL, "stackmend", ACCOUNT, "us-east-1", {self.group.urn: self.group})
         self.now = datetime.now(UTC)
+        self.seen: dict[Urn, frozenset[str]] = {}
         self.acting = act_world.World(self.declared)
         self.acting.change(
-            aws=GuardedWriter(self.clients),
+            aws=GuardedWriter(self.clients, self.declared, self.seen),
             fleet=self.fleet,
             look=self.look,
             floor=lambda *_: floor,
@@ -55,7 +57,10 @@ class Stage:
 
     def fleet(self, group: Urn) -> Fleet | Unreadable:
         self.now += timedelta(seconds=1)
-        return observe(self.declared, self.clients, only={group}, observers=OBSERVERS).fleets[group]
+        found = observe(self.declared, self.clients, only={group}, observers=OBSERVERS).fleets[group]
+        if isinstance(found, Fleet):
+            self.seen[group] = self.seen.get(group, frozenset()) | sighted(found)
+        return found
 
     def look(self, _: object) -> tuple[Finding, ...]:
         """The health findings, an hour from now: every server is past its warm-up."""

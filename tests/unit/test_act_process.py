@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError
 
 from reconciler.act.process import EngineCommand, EngineStopped, EngineTimeout, session_members
-from reconciler.errors import EngineError
+from reconciler.errors import EngineError, StoreError
 
 
 @pytest.fixture
@@ -51,6 +53,56 @@ def test_failures_are_the_automation_api_s_own(place: Path, message: str, error:
     """A failing command raises what Automation API would raise, so that locks are told apart from the rest."""
     with pytest.raises(error):
         run(command(place, f'echo "{message}" >&2; exit 255'), place)
+
+
+class Notes:
+    """What was noted, in order. The engine at ``place`` waits until it is."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.told: list[str] = []
+
+    def began(self, pid: int, since: datetime) -> None:
+        assert pid in session_members(pid)
+        assert since <= datetime.now(UTC)
+        self.told.append("began")
+        (self.place / "reached").write_text("")
+
+    def ended(self) -> None:
+        self.told.append("ended")
+
+
+@pytest.mark.parametrize(
+    ("end", "told"), [("exit 0", ["began", "ended"]), ("exit 255", ["began"]), ("kill -9 $$", ["began"])]
+)
+def test_an_engine_that_takes_the_lock_is_noted(place: Path, end: str, told: list[str]) -> None:
+    """It is noted while it runs, and forgotten only if all went well: any other may have left its lock (F40). A run
+    that takes no lock is not noted."""
+    notes = Notes(place)
+    cli = command(place, f'[ -n "$LOCKS" ] && {{ cat reached; {end}; }}; exit 0')
+    cli.scope({"LOCKS": "1"}, notes=notes)
+    with suppress(CommandError):
+        run(cli, place)
+    assert notes.told == told
+    cli.scope({})
+    run(cli, place)
+    assert notes.told == told
+
+
+def test_an_engine_that_cannot_be_noted_does_not_go_on(place: Path) -> None:
+    """If its lock could not be told from a stranger's after a crash, the engine is ended before it has written."""
+
+    class Broken(Notes):
+        def began(self, pid: int, since: datetime) -> None:  # noqa: ARG002
+            self.told.append(str(pid))
+            raise StoreError("could not be written")
+
+    notes = Broken(place)
+    cli = command(place, "cat reached")
+    cli.scope({}, notes=notes)
+    with pytest.raises(StoreError):
+        run(cli, place)
+    assert session_members(int(notes.told[0])) == []
 
 
 def test_without_a_cli(tmp_path: Path) -> None:

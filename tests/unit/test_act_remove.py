@@ -127,7 +127,7 @@ def world_of(aws: Aws, **inputs: Any) -> World:
     other = replace(resource("globex-vpc"), id=aws.theirs)
     user = resource("acme-user", inputs=inputs)
     world = World(declared(network, other, user))
-    world.change(aws=GuardedWriter(aws.clients), verify=lambda _: {})
+    world.change(aws=GuardedWriter(aws.clients, world.tools.declared, {}), verify=lambda _: {})
     return world
 
 
@@ -278,7 +278,7 @@ def test_what_cannot_be_read_is_not_unused(aws: Aws, monkeypatch: pytest.MonkeyP
 
     clients.client("ec2").meta.events.register("before-parameter-build.ec2.DescribeNetworkInterfaces", denied)
     world = world_of(aws)
-    world.change(aws=GuardedWriter(clients))
+    world.change(aws=GuardedWriter(clients, world.tools.declared, {}))
     (outcome,) = act(plan(Repair("remove", "acme", (), ("f-1",), "r", members=(aws.orphans["sg"],))), world.tools)
     assert (outcome.status, aws.there(aws.orphans["sg"])) == (Status.NOT_HEALED, True)
     assert "UnauthorizedOperation" in outcome.reason

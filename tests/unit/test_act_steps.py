@@ -50,6 +50,16 @@ def test_what_a_step_says() -> None:
     ]
 
 
+def test_an_update_tells_what_is_there_and_what_it_sets() -> None:
+    """The values that the refresh has read, and those that the update would set; other operations tell none."""
+    values: dict[str, Any] = {"old": {"id": "v", "outputs": {"days": 365}}, "new": {"id": "v", "inputs": {"days": 30}}}
+    update, same = account(step("update", **values), step("same", **values), summary(update=1, same=1)).steps(
+        complete=True
+    )
+    assert (update.before, update.after) == ({"days": 365}, {"days": 30})
+    assert (same.before, same.after) == ({}, {})
+
+
 def test_a_lost_event_is_an_error() -> None:
     """The engine counted a delete that no event told of: the preview is worth nothing (I06)."""
     with pytest.raises(EngineError, match="'delete'"):

@@ -14,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from reconciler.errors import WriteRefused
+from reconciler.model import Declared, Repair
 from reconciler.observe.clients import Clients
 from reconciler.observe.sessions import SessionRefused, Sessions, call_policy, engine_policy
 from reconciler.wiring import GuardedWriter
@@ -21,7 +22,12 @@ from tests.moto_server import serving
 from tests.unit.observe_server import ENVIRONMENT
 from tests.unit.observe_worlds import ACCOUNT, REGION
 
+WORLD = Declared("dev", "p", ACCOUNT, REGION, {})
 PATTERN = f"arn:aws:iam::{ACCOUNT}:role/stackmend-{{tenant}}"
+
+
+def of(tenant: str | None) -> Repair:
+    return Repair("dispose", tenant, (), ("f-1",), "over", members=("i-0123456789abcdef0",))
 
 
 @pytest.fixture(scope="module")
@@ -82,16 +88,16 @@ def test_one_session_for_equal_needs(asked: Asked) -> None:
 def test_a_write_carries_the_tenants_credentials(asked: Asked) -> None:
     """While a permit for a tenant is open, clients are those of its session, and guarded as all others; after it, and
     for what no tenant owns, they are the cell's own."""
-    writer = GuardedWriter(asked.clients, asked.sessions)
+    writer = GuardedWriter(asked.clients, WORLD, {}, asked.sessions)
     own = writer.client("ec2")
-    with writer.permit("r-1", operations={"ec2:CreateTags"}, resources=["i-0123456789abcdef0"], tenant="acme"):
+    with writer.permit(of("acme"), operations={"ec2:CreateTags"}, resources=["i-0123456789abcdef0"]):
         acting = writer.client("ec2")
         assert acting is not own
         with pytest.raises(WriteRefused):
             acting.create_tags(Resources=["i-0fedcba9876543210"], Tags=[{"Key": "a", "Value": "b"}])
     with pytest.raises(WriteRefused):
         acting.create_tags(Resources=["i-0123456789abcdef0"], Tags=[{"Key": "a", "Value": "b"}])
-    with writer.permit("r-2", operations={"ec2:CreateTags"}, resources=["i-0123456789abcdef0"], tenant=None):
+    with writer.permit(of(None), operations={"ec2:CreateTags"}, resources=["i-0123456789abcdef0"]):
         assert writer.client("ec2") is own
     assert writer.client("ec2") is own
 
@@ -99,8 +105,8 @@ def test_a_write_carries_the_tenants_credentials(asked: Asked) -> None:
 def test_no_role_no_write(asked: Asked) -> None:
     """A role that cannot be assumed refuses the repair: the cell's own rights are never used in its place (T06)."""
     asked.deny = True
-    writer = GuardedWriter(asked.clients, asked.sessions)
-    with pytest.raises(SessionRefused), writer.permit("r-1", operations={"a:B"}, resources=["x"], tenant="acme"):
+    writer = GuardedWriter(asked.clients, WORLD, {}, asked.sessions)
+    with pytest.raises(SessionRefused), writer.permit(of("acme"), operations={"a:B"}, resources=["x"]):
         raise AssertionError("a permit was given")
 
 

@@ -217,7 +217,7 @@ EFFECTS: dict[str, tuple[Callable[[World], Any], Any, Any]] = {
     "drop-redirect": (listeners, LISTENERS, {**LISTENERS, 80: (None, "forward")}),
     "delete-alarm": (alarms, {"unhealthy-hosts": TOPIC, "5xx": TOPIC}, {"5xx": TOPIC}),
     "mute-alarm": (alarms, {"unhealthy-hosts": TOPIC, "5xx": TOPIC}, {"unhealthy-hosts": TOPIC, "5xx": []}),
-    "drop-log-retention": (retention, 400, None),
+    "shorten-log-retention": (retention, 400, 1),
 }
 """How to see each fault, what is seen before it and what after it; None for not looked at before."""
 
@@ -258,7 +258,7 @@ def test_a_tenant_of_another_cell_is_not_found(sandbox: Sandbox, world: World) -
     """The same tenant name in another cell is somebody else."""
     stranger = Victim(sandbox.session(), world.tenant, "prod", endpoint_url=sandbox.url)
     for name in FAULTS:
-        if name != "drop-log-retention":  # found by its name, which has the cell in it
+        if name != "shorten-log-retention":  # found by its name, which has the cell in it
             with pytest.raises(VictimNotFound):
                 FAULTS[name].strike(stranger)
     assert CELL != "prod"
