@@ -34,11 +34,12 @@ from reconciler.model.observed import (
     Spelling,
     Stray,
 )
-from reconciler.model.plans import Attempt, Deferral, Outcome, Plan, Repair, Status
+from reconciler.model.plans import TOUCHED_NOTHING, Attempt, Deferral, Outcome, Plan, Repair, Status
 from reconciler.model.values import GROUP, ResourceKind, Secret, Unreadable, Urn, Value, digest
 
 __all__ = [
     "GROUP",
+    "TOUCHED_NOTHING",
     "WHOLE",
     "AcceptedBy",
     "Attempt",

@@ -12,7 +12,7 @@ from reconciler.model.values import Urn, digest
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """One planned change: a strategy applied to resources, with its reasons and its cost in budget."""
+    """One planned change: a strategy applied to resources, with its reasons."""
 
     strategy: str
     tenant: str | None
@@ -21,9 +21,10 @@ class Repair:
     reason: str
     members: tuple[str, ...] = ()
     """Physical ids: servers to replace, or the live resource that is adopted or removed."""
+    kinds: tuple[str, ...] = ()
+    """The kinds of its findings, which have budgets of their own."""
     after: tuple[str, ...] = ()
     """Ids of repairs that must be healed first."""
-    cost: int = 1
     replaces: tuple[Urn, ...] = ()
     """Those of ``urns`` that the engine may replace."""
     basis: str = ""
@@ -45,6 +46,11 @@ class Repair:
     @property
     def id(self) -> str:
         return "r-" + digest(self.strategy, *sorted(self.urns), *sorted(self.members), *sorted(self.finding_ids))
+
+    @property
+    def cost(self) -> int:
+        """What it costs in budget: the resources that may be written; a replaced server counts as one."""
+        return max(1, len(self.urns), len(self.members))
 
     @property
     def content(self) -> str:
@@ -105,6 +111,10 @@ class Status(StrEnum):
     DRY_RUN = "dry run"
 
 
+TOUCHED_NOTHING = frozenset({Status.REFUSED, Status.ESCALATED, Status.DRY_RUN})
+"""What became of a repair that has written nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one repair."""
@@ -132,3 +142,5 @@ class Attempt:
     finding_ids: tuple[str, ...] = ()
     replacement: tuple[str, ...] = ()
     """``Repair.replacement`` of that repair."""
+    servers: int = 0
+    """How many servers of the resource it was to replace."""

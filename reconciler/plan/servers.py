@@ -46,7 +46,7 @@ def repairs_of(
             strategy, reason = ESCALATE, f"{reason}; new servers launched from {fleet.launches} did not become healthy"
         if strategy == ESCALATE:
             members = ()
-        repairs.append(Repair(strategy, tenant, (urn,), ids, reason, members=members, cost=max(1, len(members))))
+        repairs.append(Repair(strategy, tenant, (urn,), ids, reason, members=members))
     return repairs, deferrals
 
 
