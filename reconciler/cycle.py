@@ -44,7 +44,7 @@ from reconciler.plan.breaker import sees_too_little
 from reconciler.ports import Journal as JournalPort
 from reconciler.ports import Progress
 from reconciler.present.documents import outcome_document, plan_document
-from reconciler.record import audit, checkpoint, sightings
+from reconciler.record import audit, checkpoint, journal, sightings
 from reconciler.record.store import Run, Store
 from reconciler.settings import Settings
 from reconciler.wiring import ReadOnlyJournal
@@ -153,7 +153,7 @@ class Cycle:
         recovered = Recovered() if dry_run or paused else self._acting.recover(engine, held, progress)
         declared = recovered.declared or self.declared()
         engine.warm_up({r.type for r in declared.resources.values()})
-        spent = self._deciding.spent(self._period) if self._period else ()
+        spent = journal.intended(self.store, self._cell, self._period) if self._period else ()
         scan = self._scan(run_id, scope, declared)
         lately = self._failed_lately.union(*(repair.urns for repair in spent))
         if scope.urns is not None and (why := sees_too_little(scan, scope.urns, lately, self._deciding.policy)):

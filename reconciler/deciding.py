@@ -18,7 +18,6 @@ from reconciler.model import Plan, Repair, ResourceKind, Scan, Urn
 from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.ladder import times_set_back
 from reconciler.plan.planner import plan
-from reconciler.plan.strategy import ESCALATE
 from reconciler.record import cuts, journal, sightings, standing
 from reconciler.record.store import Run, Store
 from reconciler.settings import Settings
@@ -72,10 +71,6 @@ class Deciding:
         )
         standing.save_breakers(self._store, self._cell, made.breakers, actor=self._actor)
         return made
-
-    def spent(self, since: datetime) -> tuple[Repair, ...]:
-        """The repairs begun at ``since`` or later that may have written something."""
-        return tuple(r for r in journal.intended(self._store, self._cell, since) if r.strategy != ESCALATE)
 
     def fought_over(self, scan: Scan) -> frozenset[Urn]:
         """The resources with a property that somebody keeps setting back."""

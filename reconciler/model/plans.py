@@ -21,10 +21,10 @@ class Repair:
     reason: str
     members: tuple[str, ...] = ()
     """Physical ids: servers to replace, or the live resource that is adopted or removed."""
-    kinds: tuple[str, ...] = ()
-    """The kinds of its findings, which have budgets of their own."""
     after: tuple[str, ...] = ()
     """Ids of repairs that must be healed first."""
+    kinds: tuple[str, ...] = ()
+    """The kinds of its findings, which have budgets of their own."""
     replaces: tuple[Urn, ...] = ()
     """Those of ``urns`` that the engine may replace."""
     basis: str = ""

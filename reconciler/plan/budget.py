@@ -67,7 +67,7 @@ class Budget:
         words = f"the cell's budget for an hour is spent ({hour} resources)"
         self._hour = Purse(words, "budget.hour", hour, max(0, hour - (touched_lately(history, now) if now else 0)))
         self._repairs = self._purse("repairs", "", "the number of repairs at once", policy.budget_repairs, 1_000_000)
-        for repair in spent:
+        for repair in (r for r in spent if r.strategy != ESCALATE):
             self._repairs.take(1)
             for purse in self._of_pass(repair):
                 purse.take(repair.cost)
