@@ -49,7 +49,9 @@ def test_it_is_the_port(store: Store) -> None:
 def test_an_intent_is_open_until_it_is_concluded(store: Store) -> None:
     """I04: an intent is listed with its whole repair until its outcome is there, and not after."""
     journal = journal_of(store)
-    planned = Repair("rollout", None, (Urn("urn:a"), Urn("urn:b")), ("f-1", "f-2"), "why", ("i-1",), ("r-0",), ("drift",))
+    planned = Repair(
+        "rollout", None, (Urn("urn:a"), Urn("urn:b")), ("f-1", "f-2"), "why", ("i-1",), ("r-0",), ("drift",)
+    )
     number = journal.intend(planned)
     (open_intent,) = open_intents(store, "dev")
     assert (open_intent.number, open_intent.repair, open_intent.run_id) == (number, planned, "r1")
