@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Protocol
 
@@ -200,4 +201,5 @@ class Acting:
             apart=sessions is not None,
             pause=lambda tenant, why: self._store.pause(self._cell, tenant=tenant, reason=why, who="stackmend"),
             now=self._outside.now,
+            until=self._outside.steady() + (self._settings.rollout.pass_seconds or inf),
         )

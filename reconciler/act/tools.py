@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import inf
 from typing import Any, Protocol
 
 from reconciler.act.steps import EnginePlan, EngineRun
@@ -88,6 +89,8 @@ class Tools:
     pause: Callable[[str, str], None] | None = None
     """Pauses a tenant's repairs, with the reason, until a person resumes them."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    until: float = inf
+    """On ``clock``: from then on a rollout that has replaced a server leaves the others to the next pass."""
 
 
 @dataclass(frozen=True, slots=True)

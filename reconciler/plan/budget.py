@@ -12,7 +12,7 @@ from datetime import datetime
 
 from reconciler.model import TOUCHED_NOTHING, Attempt, Declared, Finding, Repair
 from reconciler.plan.policy import HOUR, Limit, Policy
-from reconciler.plan.strategy import ESCALATE, OF_SERVERS
+from reconciler.plan.strategy import ESCALATE, OF_SERVERS, QUARANTINE
 
 
 @dataclass(slots=True)
@@ -75,6 +75,9 @@ class Budget:
     def share_out(self, repairs: Iterable[Repair], tenant_order: Mapping[str | None, tuple[int, str]]) -> list[Share]:
         """Spend on these repairs: one repair, or one server of one, of each tenant in turn, in the order of the
         tenants and, within a tenant, of its repairs. The shares are in the order in which their turn came.
+
+        The further servers of a fleet come after the tenant's other repairs, or a refresh of many passes would have the
+        tenant's whole budget in each of them; those that were broken into do not wait.
         """
         queues: dict[str | None, deque[Share]] = defaultdict(deque)
         for repair in repairs:
@@ -92,6 +95,8 @@ class Budget:
                 share.fit += share.stop is None
                 if share.stop or share.fit == share.parts:
                     queues[tenant].popleft()
+                elif share.repair.strategy != QUARANTINE:
+                    queues[tenant].rotate(-1)
                 if not queues[tenant]:
                     waiting.remove(tenant)
         return shares
