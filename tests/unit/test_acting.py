@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from reconciler.errors import EngineError
 from reconciler.looking import Looking
 from reconciler.model import GROUP, Declared, Fleet, Unreadable, Urn
 from reconciler.record.store import Store
+from reconciler.settings import Rollout
 from reconciler.wiring import ReadOnlyJournal
 from simulator.answers import OBSERVERS
 from simulator.engine import SimEngine
@@ -33,15 +35,20 @@ class Stage:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
+    return staged(tmp_path)
+
+
+def staged(tmp_path: Path, pass_seconds: float = 1800) -> Stage:
     store = Store.open(f"sqlite:///{tmp_path / 'store.db'}")
     runner = Runner(History(0, 1, 2, 0, 1, ()), store._engine, tmp_path)
-    outside = SimOutside(runner.settings, runner.world, Process(1), runner.checks, runner.locks)
+    settings = runner.settings.model_copy(update={"rollout": Rollout(pass_seconds=pass_seconds)})
+    outside = SimOutside(settings, runner.world, Process(1), runner.checks, runner.locks)
 
     def declared(*, again: bool = False) -> Declared:
         return outside.declared(None, again=again)
 
-    looking = Looking(runner.settings, runner.operator, OBSERVERS, outside, actor="test")
-    acting = Acting(runner.settings, runner.operator, looking, outside, declared, actor="test")
+    looking = Looking(settings, runner.operator, OBSERVERS, outside, actor="test")
+    acting = Acting(settings, runner.operator, looking, outside, declared, actor="test")
     engine, now = SimEngine(runner.world, runner.checks, runner.locks), declared()
     tools = acting.tools(now, engine, ReadOnlyJournal(), lambda _repair, _message: None, frozenset())
     group = next(r.urn for r in now.resources.values() if r.type == GROUP)
@@ -68,3 +75,10 @@ def test_any_other_error_than_an_unreadable_state_is_raised(stage: Stage, monkey
     monkeypatch.setattr(stage.world, "step", broken)
     with pytest.raises(EngineError, match="the network is gone"):
         stage.tools.fleet(stage.group)
+
+
+def test_a_pass_has_as_long_for_its_rollouts_as_the_settings_say(tmp_path: Path) -> None:
+    """The time counts from when the pass begins to act; 0 is no limit."""
+    limited = staged(tmp_path, pass_seconds=90)
+    assert limited.tools.until == limited.world.now + 90
+    assert staged(tmp_path, pass_seconds=0).tools.until == inf
