@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Protocol
 
@@ -211,4 +212,5 @@ class Acting:
             now=self._outside.now,
             # As the breaker has it: one fleet's trouble is no reason to stop the others.
             unfit_limit=max(2, self._settings.flap.same_failure_limit),
+            until=self._outside.steady() + (self._settings.rollout.pass_seconds or inf),
         )

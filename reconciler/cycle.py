@@ -78,6 +78,8 @@ class Cycle:
         self._looking = Looking(settings, store, observers, self._outside, actor=self._actor)
         self._attributing = Attributing(settings.attribution, self._outside.clients)
         self._period: datetime | None = None
+        self._failed_lately: frozenset[Urn] = frozenset()
+        """What failed in small looks since the last whole one."""
         self._acting = Acting(settings, store, self._looking, self._outside, self.declared, actor=self._actor)
         self._deciding = Deciding(settings, store, self._looking.kinds, self._outside.now, actor=self._actor)
 
@@ -153,10 +155,14 @@ class Cycle:
         engine.warm_up({r.type for r in declared.resources.values()})
         spent = journal.intended(self.store, self._cell, self._period) if self._period else ()
         scan = self._scan(run_id, scope, declared)
-        touched = {urn for repair in spent for urn in repair.urns}
-        if scope.urns is not None and (why := sees_too_little(scan, scope.urns, touched, self._deciding.policy)):
+        lately = self._failed_lately.union(*(repair.urns for repair in spent))
+        if scope.urns is not None and (why := sees_too_little(scan, scope.urns, lately, self._deciding.policy)):
             log.warning("looking at everything before anything is repaired", run_id=run_id, why=why)
-            scan = self._scan(run_id, WHOLE)
+            scope, scan = WHOLE, self._scan(run_id, WHOLE)
+        if scope.urns is not None:
+            self._failed_lately |= {f.urn for f in scan.failing}
+        elif scope == WHOLE:
+            self._failed_lately = frozenset()
         if self._period is not None:
             log.info("verdicts", run_id=run_id, failing=len(scan.failing), events=len(events))
         # Whom a fight is with is asked before the plan, which tells it; of all else, when nothing waits for the answer.

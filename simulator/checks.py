@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import floor
@@ -38,7 +38,6 @@ class _Intent:
     tenant: str | None
     members: tuple[str, ...]
     findings: frozenset[str]
-    cost: int
     at: float
     healthy: frozenset[str] = frozenset()
     """Servers that were healthy when the intent was written."""
@@ -53,7 +52,8 @@ class Checks:
     path: Path
     clocks_jumped: bool = False
     intents: dict[int, _Intent] = field(default_factory=dict)
-    spent: dict[str, Counter[str | None]] = field(default_factory=lambda: defaultdict(Counter))
+    written: dict[tuple[str, str | None], dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    """The resources and servers that were written in a run, of a tenant or of the cell, and under which intent."""
     writes: int = 0
     _entries: int = 0
     _head: str = GENESIS
@@ -75,7 +75,8 @@ class Checks:
     def engine_writes(self, step: Step) -> None:
         """The engine is about to do this."""
         blueprint = self.world.program[step.urn]
-        self._may_write(step.urn, blueprint.tenant, f"engine {step.op} {step.urn.rsplit('::', 1)[-1]}")
+        intent = self._may_write(step.urn, blueprint.tenant, f"engine {step.op} {step.urn.rsplit('::', 1)[-1]}")
+        self._within_budget(intent, step.urn)
         if blueprint.type in STATEFUL and step.op != "update":
             raise Violation(f"I08: {step.op} of {step.urn}, which holds data")
         if step.op == "create" and step.urn in self.world.live:
@@ -92,14 +93,18 @@ class Checks:
         self._not_paused_since_check(operation)
         fleet = self.world.fleets.get(urn)
         if fleet is None:
+            self._within_budget(intent, urn)
             return
+        about = str(parameters.get("InstanceId") or next((t["Id"] for t in parameters.get("Targets", ())), ""))
+        if about in intent.members:
+            self._within_budget(intent, about)
         if operation == "set_desired_capacity" and parameters["DesiredCapacity"] > fleet.desired:
             self._grown[urn] = self.world.now
             there = [s for i in intent.members if (s := fleet.servers.get(i)) is not None]
             wrong = [s for s in there if s.sick_at >= intent.at - 10 or s.version != fleet.version]
             if not wrong:
                 raise Violation(f"I06: a rollout of {', '.join(intent.members)} begins, and nothing is wrong with them")
-        leaves = fleet.servers.get(str(parameters.get("InstanceId")))
+        leaves = fleet.servers.get(about) if "InstanceId" in parameters else None
         if leaves is not None and leaves.healthy and leaves.id in intent.members:
             newer = [s for s in fleet.servers.values() if s.healthy and s.id not in intent.healthy]
             if not newer:
@@ -167,7 +172,6 @@ class Checks:
             repair.tenant,
             repair.members,
             frozenset(repair.finding_ids),
-            repair.cost,
             world.now,
             frozenset(s.id for f in fleets for s in f.servers.values() if s.healthy),
         )
@@ -180,7 +184,6 @@ class Checks:
         if repair.strategy == "escalate":
             return
         self._has_reason(intent)
-        self._within_budget(intent)
         if not self.clocks_jumped:
             self._no_flapping(intent)
 
@@ -197,16 +200,18 @@ class Checks:
         elif not any(world.broken_at.get(u, -1e9) >= since or world.behind(u) for u in intent.urns):
             raise Violation(f"I06: {intent.strategy} of {', '.join(intent.urns)}, and nothing is wrong with it")
 
-    def _within_budget(self, intent: _Intent) -> None:
+    def _within_budget(self, intent: _Intent, what: str) -> None:
+        """``what``, a resource or a server that is replaced, is written: counted, whatever the repair says it costs."""
         for scope, pool in (
             (intent.tenant, sum(b.tenant == intent.tenant for b in self.world.program.values())),
             (None, len(self.world.program)),
         ):
-            spent = self.spent[intent.run]
-            before, limit = spent[scope], max(1, floor(pool * SHARE))
-            spent[scope] += intent.cost
-            if before and spent[scope] > limit:
-                raise Violation(f"I03: {spent[scope]} resources of {scope or 'the cell'} in one pass, limit {limit}")
+            written, limit = self.written[intent.run, scope], max(1, floor(pool * SHARE))
+            written.setdefault(what, intent.number)
+            # A repair that cannot be cut may have a whole budget to itself, and more.
+            alone = intent.strategy not in OF_SERVERS and set(written.values()) == {intent.number}
+            if len(written) > limit and not alone:
+                raise Violation(f"I03: {len(written)} resources of {scope or 'the cell'} in one pass, limit {limit}")
 
     def _no_flapping(self, intent: _Intent) -> None:
         recent = [i for i in self.intents.values() if i.at >= self.world.now - WINDOW and i.number != intent.number]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 from typing import Any, Protocol
 
 from reconciler.act.steps import EnginePlan, EngineRun
@@ -91,6 +92,8 @@ class Tools:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     unfit_limit: int = 2
     """In so many fleets new servers from one template or image may fail in a pass; then no other is made from it."""
+    until: float = inf
+    """On ``clock``: from then on a rollout that has replaced a server leaves the others to the next pass."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ from reconciler.model.observed import (
     Spelling,
     Stray,
 )
-from reconciler.model.plans import ESCALATE, Attempt, Deadline, Deferral, Outcome, Plan, Repair, Status
+from reconciler.model.plans import ESCALATE, TOUCHED_NOTHING, Attempt, Deadline, Deferral, Outcome, Plan, Repair, Status
 from reconciler.model.values import GROUP, ResourceKind, Secret, Unreadable, Urn, Value, digest
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "UNITS",
     "NO_TAGS",
     "SIZE",
+    "TOUCHED_NOTHING",
     "WHOLE",
     "AcceptedBy",
     "Attempt",

@@ -16,7 +16,7 @@ ESCALATE = "escalate"
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """One planned change: a strategy applied to resources, with its reasons and its cost in budget."""
+    """One planned change: a strategy applied to resources, with its reasons."""
 
     strategy: str
     tenant: str | None
@@ -27,7 +27,8 @@ class Repair:
     """Physical ids: servers to replace, or the live resource that is adopted or removed."""
     after: tuple[str, ...] = ()
     """Ids of repairs that must be healed first."""
-    cost: int = 1
+    kinds: tuple[str, ...] = ()
+    """The kinds of its findings, which have budgets of their own."""
     replaces: tuple[Urn, ...] = ()
     """Those of ``urns`` that the engine may replace."""
     alone: bool = False
@@ -53,6 +54,11 @@ class Repair:
     @property
     def id(self) -> str:
         return "r-" + digest(self.strategy, *sorted(self.urns), *sorted(self.members), *sorted(self.finding_ids))
+
+    @property
+    def cost(self) -> int:
+        """What it costs in budget: the resources that may be written; a replaced server counts as one."""
+        return max(1, len(self.urns), len(self.members))
 
     @property
     def content(self) -> str:
@@ -120,8 +126,14 @@ class Status(StrEnum):
     ROLLED_BACK = "rolled back"
     REFUSED = "refused"
     INTERRUPTED = "interrupted"
+    CONTINUES = "continues"
+    """It did as much as its pass had time for; the next one goes on."""
     ESCALATED = "escalated"
     DRY_RUN = "dry run"
+
+
+TOUCHED_NOTHING = frozenset({Status.REFUSED, Status.ESCALATED, Status.DRY_RUN})
+"""What became of a repair that has written nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,3 +163,5 @@ class Attempt:
     finding_ids: tuple[str, ...] = ()
     replacement: tuple[str, ...] = ()
     """``Repair.replacement`` of that repair."""
+    servers: int = 0
+    """How many servers of the resource it was to replace."""

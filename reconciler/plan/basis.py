@@ -12,14 +12,16 @@ TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 
 
 def based(repair: Repair, declared: Declared, findings: Mapping[str, Finding]) -> Repair:
-    """The repair with its basis: what its resources are declared to be, and how they differ from that now."""
+    """The repair with its basis: what its resources are declared to be, how they differ from that now, and what kinds
+    of findings it is for."""
     inputs = {u: declared.resources[u].inputs for u in repair.urns if u in declared.resources}
     # Other kinds of findings hold measurements, which differ from look to look.
     drift = [findings[i] for i in repair.finding_ids if i in findings and findings[i].kind is Kind.DRIFT]
     differences = {f.id: (f.declared, f.observed) for f in drift}
     made_from = tuple(m for u in repair.urns for m in replacement_of(declared, u)) if repair.members else ()
     basis = digest(_text(inputs), _text(differences), *made_from, length=64)
-    return replace(repair, basis=basis, replacement=made_from)
+    kinds = {findings[i].kind.value for i in repair.finding_ids if i in findings}
+    return replace(repair, basis=basis, replacement=made_from, kinds=tuple(sorted(kinds)))
 
 
 def replacement_of(declared: Declared, group: Urn) -> tuple[str, ...]:

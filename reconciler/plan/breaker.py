@@ -248,18 +248,19 @@ def _breaker(
     return Breaker(tenant, cause, frozenset(str(k) for k in keys), reason, since, setting)
 
 
-def sees_too_little(scan: Scan, looked_at: Collection[Urn], touched: Collection[Urn], policy: Policy) -> str:
+def sees_too_little(scan: Scan, looked_at: Collection[Urn], lately: Collection[Urn], policy: Policy) -> str:
     """Why a look at only ``looked_at`` must become a look at the whole cell before anything is repaired; or nothing.
 
     A breaker counts what fails in the whole cell, and a small look cannot. So it is trusted only while little fails in
-    it: less than the breakers' share of what was looked at (one alone is no pattern), and, together with what was
-    ``touched`` by the passes of late, less than the number from which breakers count.
+    it: less than the breakers' share of what was looked at (one alone is no pattern), and, together with what failed or
+    was repaired ``lately``, less than the number from which breakers count.
     """
     failing = {f.urn for f in scan.failing if f.urn in scan.declared.resources}
     if not failing:
         return ""
-    if len(failing | set(touched)) >= policy.breaker_minimum:
-        return f"{len(failing)} resources fail here, and {len(set(touched) - failing)} others were repaired of late"
+    if len(failing | set(lately)) >= policy.breaker_minimum:
+        others = len(set(lately) - failing)
+        return f"{len(failing)} resources fail here, and {others} others failed or were repaired of late"
     if len(failing) > 1 and len(failing) > policy.breaker_share * len(looked_at):
         return f"{len(failing)} of the {len(looked_at)} resources looked at fail"
     return ""

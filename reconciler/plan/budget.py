@@ -1,21 +1,22 @@
-"""Spending the budgets of one pass, fairly: a tenant with ten thousand findings starves nobody."""
+"""Spending the budgets of one pass, fairly: a tenant with ten thousand findings starves nobody.
+
+A repair of servers is cut to what is left; any other is done as a whole or not at all.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.model import Attempt, Declared, Finding, Repair, Status, Urn
+from reconciler.model import TOUCHED_NOTHING, Attempt, Declared, Finding, Repair
 from reconciler.plan.policy import HOUR, Limit, Policy
-from reconciler.plan.strategy import ESCALATE
-
-_TOUCHED_NOTHING = frozenset({Status.REFUSED, Status.ESCALATED, Status.DRY_RUN})
+from reconciler.plan.strategy import ESCALATE, OF_SERVERS, QUARANTINE
 
 
 @dataclass(slots=True)
-class _Purse:
+class Purse:
     """One budget: what it allows, and what is left of it."""
 
     words: str
@@ -27,9 +28,27 @@ class _Purse:
         # What costs more than a whole budget could never run; it may have an untouched budget to itself.
         return 0 < cost <= self.left or 0 < self.limit == self.left
 
+    def take(self, cost: int) -> None:
+        self.left = max(0, self.left - cost)
+
+
+@dataclass(slots=True)
+class Share:
+    """How much of one repair fits: all of its servers or some, or of one that cannot be cut the only part."""
+
+    repair: Repair
+    purses: Sequence[Purse]
+    parts: int
+    fit: int = 0
+    stop: Purse | None = None
+    """The budget that has no room for the next part."""
+
 
 class Budget:
-    """What is left to spend in this pass, after the repairs ``spent`` that count against it."""
+    """What is left to spend in this pass, after the repairs ``spent`` that count against it.
+
+    The hour's budget knows those from ``history``.
+    """
 
     def __init__(
         self,
@@ -39,32 +58,69 @@ class Budget:
         *,
         history: Sequence[Attempt] = (),
         now: datetime | None = None,
-        findings: Mapping[str, Finding] | None = None,
     ) -> None:
-        self._declared, self._policy, self._findings = declared, policy, findings or {}
-        self._purses: dict[tuple[str, str], _Purse] = {}
+        self._declared, self._policy = declared, policy
+        self._purses: dict[tuple[str, str], Purse] = {}
         everything = len(declared.resources)
-        touched = touched_lately(history, now) if now else frozenset()
         # A resource may be touched more than once in an hour, so a number is not bounded by how many there are.
         hour = policy.budget_hour.count or policy.budget_hour.of(everything)
         words = f"the cell's budget for an hour is spent ({hour} resources)"
-        self._hour = _Purse(words, "budget.hour", hour, max(0, hour - len(touched)))
-        for repair in spent:
-            for purse, cost in self._of(repair):
-                purse.left = max(0, purse.left - cost)
+        self._hour = Purse(words, "budget.hour", hour, max(0, hour - (touched_lately(history, now) if now else 0)))
+        self._repairs = self._purse("repairs", "", "the number of repairs at once", policy.budget_repairs, 1_000_000)
+        for repair in (r for r in spent if r.strategy != ESCALATE):
+            self._repairs.take(1)
+            for purse in self._of_pass(repair):
+                purse.take(repair.cost)
 
-    def spend(self, repair: Repair) -> tuple[str, str] | None:
-        """Take the repair's cost. Returns None if it fits, else (which budget is spent in words, its setting)."""
-        mine = self._of(repair)
-        for purse, cost in mine:
+    def share_out(self, repairs: Iterable[Repair], tenant_order: Mapping[str | None, tuple[int, str]]) -> list[Share]:
+        """Spend on these repairs: one repair, or one server of one, of each tenant in turn, in the order of the
+        tenants and, within a tenant, of its repairs. The shares are in the order in which their turn came.
+
+        The further servers of a fleet come after the tenant's other repairs, or a refresh of many passes would have the
+        tenant's whole budget in each of them; those that were broken into do not wait.
+        """
+        queues: dict[str | None, deque[Share]] = defaultdict(deque)
+        for repair in repairs:
+            queues[repair.tenant].append(Share(repair, self._of(repair), len(repair.members) if can_cut(repair) else 1))
+        waiting = sorted(queues, key=lambda tenant: tenant_order.get(tenant, (99, tenant or "")))
+        shares: list[Share] = []
+        while waiting:
+            for tenant in list(waiting):
+                share = queues[tenant][0]
+                if not share.fit:
+                    shares.append(share)
+                cost = 1 if share.parts > 1 else share.repair.cost
+                if share.repair.strategy != ESCALATE:
+                    share.stop = self._take(share.purses, cost, begins=not share.fit)
+                share.fit += share.stop is None
+                if share.stop or share.fit == share.parts:
+                    queues[tenant].popleft()
+                elif share.repair.strategy != QUARANTINE:
+                    queues[tenant].rotate(-1)
+                if not queues[tenant]:
+                    waiting.remove(tenant)
+        return shares
+
+    def tightest(self, repair: Repair) -> Purse:
+        """The budget that has the least left for the resources of a repair."""
+        return min(self._of(repair), key=lambda purse: purse.left)
+
+    def _take(self, purses: Sequence[Purse], cost: int, *, begins: bool) -> Purse | None:
+        if begins and not self._repairs.allows(1):
+            return self._repairs
+        for purse in purses:
             if not purse.allows(cost):
-                return purse.words, purse.setting
-        for purse, cost in mine:
-            purse.left = max(0, purse.left - cost)
+                return purse
+        self._repairs.take(begins)
+        for purse in purses:
+            purse.take(cost)
         return None
 
-    def _of(self, repair: Repair) -> list[tuple[_Purse, int]]:
-        """The budgets that a repair counts against, and what it costs there."""
+    def _of(self, repair: Repair) -> list[Purse]:
+        """The budgets for resources that a repair counts against."""
+        return [*self._of_pass(repair), self._hour]
+
+    def _of_pass(self, repair: Repair) -> list[Purse]:
         declared, policy, tenant = self._declared, self._policy, repair.tenant
         facts = declared.tenants.get(tenant or "")
         everything = len(declared.resources)
@@ -77,40 +133,42 @@ class Budget:
         if facts and (limit := policy.budget_tier.get(facts.tier)):
             of_tier = sum(len(declared.of(t)) for t, f in declared.tenants.items() if f.tier == facts.tier)
             purses.append(self._purse("tier", facts.tier, f"the budget of tier {facts.tier}", limit, of_tier))
-        for kind in sorted({self._findings[i].kind.value for i in repair.finding_ids if i in self._findings}):
+        for kind in repair.kinds:
             if limit := policy.budget_kind.get(kind):
                 purses.append(self._purse("kind", kind, f"the budget for findings of kind {kind}", limit, everything))
-        number = self._purse("repairs", "", "the number of repairs at once", policy.budget_repairs, 1_000_000)
-        return [*((purse, repair.cost) for purse in purses), (self._hour, repair.cost), (number, 1)]
+        return purses
 
-    def _purse(self, level: str, name: str, words: str, limit: Limit, pool: int) -> _Purse:
+    def _purse(self, level: str, name: str, words: str, limit: Limit, pool: int) -> Purse:
         found = self._purses.get((level, name))
         if found is None:
             allowed = limit.of(pool)
             unit = "repairs" if level == "repairs" else "resources"
             setting = f"budget.{level}.{name}" if level in ("tier", "kind") else f"budget.{level}"
-            found = _Purse(f"{words} for this pass is spent ({allowed} {unit})", setting, allowed, allowed)
+            found = Purse(f"{words} for this pass is spent ({allowed} {unit})", setting, allowed, allowed)
             self._purses[level, name] = found
         return found
 
 
-def touched_lately(history: Sequence[Attempt], now: datetime) -> frozenset[tuple[Urn, datetime]]:
-    """Every touch of a resource within the last hour."""
-    return frozenset(
-        (a.urn, a.at)
-        for a in history
-        if now - HOUR < a.at <= now and a.strategy != ESCALATE and a.status not in _TOUCHED_NOTHING
-    )
+def can_cut(repair: Repair) -> bool:
+    """Whether some of its servers can be repaired now and the others later. What was approved is done as it was."""
+    return repair.strategy in OF_SERVERS and len(repair.members) > 1 and repair.approval is None
 
 
-def in_turn(repairs: Iterable[Repair], tenant_order: dict[str | None, tuple[int, str]]) -> Iterator[Repair]:
-    """One repair of each tenant in turn, tenants in the given order, each tenant's repairs in their own order."""
-    queues: dict[str | None, deque[Repair]] = defaultdict(deque)
-    for repair in repairs:
-        queues[repair.tenant].append(repair)
-    waiting = sorted(queues, key=lambda tenant: tenant_order.get(tenant, (99, tenant or "")))
-    while waiting:
-        for tenant in list(waiting):
-            yield queues[tenant].popleft()
-            if not queues[tenant]:
-                waiting.remove(tenant)
+def part_of(repair: Repair, members: Sequence[str], findings: Mapping[str, Finding]) -> tuple[Repair, tuple[str, ...]]:
+    """The repair of only these of its servers, in this order, and the findings of the others."""
+    others = set(repair.members).difference(members)
+    of_others = {i for i in repair.finding_ids if i in findings and findings[i].resource_id in others}
+    mine = tuple(i for i in repair.finding_ids if i not in of_others)
+    later = tuple(i for i in repair.finding_ids if i in of_others)
+    return replace(repair, members=tuple(members), finding_ids=mine), later
+
+
+def touched_lately(history: Sequence[Attempt], now: datetime) -> int:
+    """How many resources were touched within the last hour, each as often as it was; servers count one by one."""
+    lately = (a for a in history if now - HOUR < a.at <= now)
+    touches = {
+        (a.urn, a.at, a.finding_ids): max(1, a.servers)
+        for a in lately
+        if a.strategy != ESCALATE and a.status not in TOUCHED_NOTHING
+    }
+    return sum(touches.values())

@@ -15,13 +15,13 @@ from datetime import datetime
 from reconciler.decisions import Breaker
 from reconciler.model import Attempt, Deadline, Deferral, Finding, Fleet, Repair, Scan, Severity
 from reconciler.plan.breaker import stop_of
-from reconciler.plan.budget import Budget, in_turn
+from reconciler.plan.budget import Budget, Purse, can_cut, part_of
 from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.modes import Decided, Mode, approved, mode_of
 from reconciler.plan.policy import Policy
 from reconciler.plan.selectors import Subject, subjects
 from reconciler.plan.strategy import ESCALATE, severity_rank
-from reconciler.plan.windows import closed, closing
+from reconciler.plan.windows import Freeze, Window, closed, closing
 
 OUTDATED = "health.outdated-template"
 
@@ -53,38 +53,66 @@ def within_limits(
     now: datetime,
 ) -> Chosen:
     findings = {f.id: f for f in scan.failing}
-    found = {r.id: subjects(r, scan.declared, findings) for r in repairs}
     deferrals: list[Deferral] = []
     free: list[Repair] = []
     asking: list[Repair] = []
+    whole = Budget(scan.declared, policy)
+    parts: dict[str, str] = {}
     for repair in repairs:
-        mode = mode_of(found[repair.id], policy.modes)
+        mode = mode_of(subjects(repair, scan.declared, findings), policy.modes)
         if stop := _stop(repair, mode, breakers, paused, told, policy, now):
             deferrals.append(_deferred(repair, stop))
         elif mode.mode is Mode.PROPOSE and repair.strategy != ESCALATE:
-            asking.append(replace(repair, setting=mode.setting, reason=f"{repair.reason}; {mode.why}"))
+            # What is approved is done as it was shown, so what is shown has to fit into one pass.
+            purse = whole.tightest(repair)
+            part, later = _cut(repair, max(1, purse.left), purse, findings)
+            parts[repair.id] = part.id
+            deferrals += later
+            asking.append(replace(part, setting=mode.setting, reason=f"{part.reason}; {mode.why}"))
         elif repair.loses and repair.strategy != ESCALATE:
             asking.append(repair)
         else:
             free.append(repair)
     going, proposals = approved(asking, told.approvals, now)
-    budget = Budget(scan.declared, policy, spent, history=history, now=now, findings=findings)
-    done: list[Repair] = []
-    for repair in _by_urgency([*free, *going], scan, policy, findings):
-        stop = None if repair.strategy == ESCALATE else _not_now(repair, found[repair.id], policy, findings, now)
-        if stop is None and repair.strategy != ESCALATE and (reason := budget.spend(repair)):
-            stop = ("budget", *reason)
-        if stop is None:
-            done.append(repair)
-        else:
+    ready: list[Repair] = []
+    for repair in (*free, *going):
+        if repair.strategy != ESCALATE and (stop := closed(*_when(repair, scan, policy, findings, now))):
             deferrals.append(_deferred(repair, stop))
+        else:
+            ready.append(repair)
+    budget = Budget(scan.declared, policy, spent, history=history, now=now)
+    done: list[Repair] = []
+    facts = scan.declared.tenants
+    order: dict[str | None, tuple[int, str]] = {t: (policy.tier_rank.get(f.tier, 50), t) for t, f in facts.items()}
+    for share in budget.share_out(_by_urgency(ready, findings), order):
+        repair = share.repair
+        if share.stop is None:
+            done.append(repair)
+        elif share.fit:
+            part, later = _cut(repair, share.fit, share.stop, findings)
+            parts[repair.id] = part.id
+            deferrals += later
+            done.append(part)
+        else:
+            deferrals.append(_deferred(repair, ("budget", share.stop.words, share.stop.setting)))
+    # What waits for a repair waits for the part of it that is done now, not for a fleet to be done over many passes.
+    done = [replace(r, after=tuple(parts.get(i, i) for i in r.after)) for r in done]
     kept, waiting = with_their_needs(done)
-    times = (policy.windows, policy.freezes, now)
-    until = {
-        r.id: closing(found[r.id], *times, critical=_critical(r, findings)) for r in kept if r.strategy != ESCALATE
+    deadlines = {
+        r.id: deadline
+        for r in kept
+        if r.strategy != ESCALATE and (deadline := closing(*_when(r, scan, policy, findings, now)))
     }
-    deadlines = {id_: deadline for id_, deadline in until.items() if deadline is not None}
     return Chosen(tuple(kept), tuple(proposals), (*deferrals, *waiting), deadlines)
+
+
+def _cut(repair: Repair, count: int, purse: Purse, findings: Mapping[str, Finding]) -> tuple[Repair, list[Deferral]]:
+    """The repair of so many of its servers at most, and the deferral of the others."""
+    if not can_cut(repair) or count >= len(repair.members):
+        return repair, []
+    part, later = part_of(repair, repair.members[:count], findings)
+    words = f"{purse.words}; {count} of {len(repair.members)} servers are replaced first"
+    return part, [Deferral(later, words, "budget", purse.setting)]
 
 
 def _stop(
@@ -106,25 +134,17 @@ def _stop(
     return stop_of(repair, breakers, now, policy)
 
 
-def _not_now(
-    repair: Repair, found: Collection[Subject], policy: Policy, findings: Mapping[str, Finding], now: datetime
-) -> Stop | None:
-    return closed(found, policy.windows, policy.freezes, now, critical=_critical(repair, findings))
+def _when(
+    repair: Repair, scan: Scan, policy: Policy, findings: Mapping[str, Finding], now: datetime
+) -> tuple[Collection[Subject], Sequence[Window], Sequence[Freeze], datetime, bool]:
+    """What decides whether a repair may happen at this time, as ``windows`` asks for it."""
+    critical = any(findings[i].severity is Severity.CRITICAL for i in repair.finding_ids if i in findings)
+    return subjects(repair, scan.declared, findings), policy.windows, policy.freezes, now, critical
 
 
-def _critical(repair: Repair, findings: Mapping[str, Finding]) -> bool:
-    return any(findings[i].severity is Severity.CRITICAL for i in repair.finding_ids if i in findings)
-
-
-def _by_urgency(
-    repairs: Sequence[Repair], scan: Scan, policy: Policy, findings: Mapping[str, Finding]
-) -> Sequence[Repair]:
-    facts = scan.declared.tenants
-    order: dict[str | None, tuple[int, str]] = {t: (policy.tier_rank.get(f.tier, 50), t) for t, f in facts.items()}
+def _by_urgency(repairs: Sequence[Repair], findings: Mapping[str, Finding]) -> Sequence[Repair]:
     rank = {i: severity_rank(f) for i, f in findings.items()}
-    return list(
-        in_turn(sorted(repairs, key=lambda r: (len(r.after), min(rank[i] for i in r.finding_ids), r.id)), order)
-    )
+    return sorted(repairs, key=lambda r: (len(r.after), min(rank[i] for i in r.finding_ids), r.id))
 
 
 def _deferred(repair: Repair, stop: Stop) -> Deferral:
@@ -168,18 +188,15 @@ def one_domain_at_a_time(repairs: Sequence[Repair], scan: Scan, policy: Policy) 
     deferrals: list[Deferral] = []
     for repair in repairs:
         later = {m for m in _failed(repair, findings) if m in zones and zones[m] not in allowed[repair.tenant]}
-        now = tuple(sorted((m for m in repair.members if m not in later), key=lambda m: (zones.get(m, ""), m)))
-        mine = tuple(i for i in repair.finding_ids if i not in findings or findings[i].resource_id not in later)
+        # The members' order is the order in which they are replaced.
+        now = sorted((m for m in repair.members if m not in later), key=lambda m: (zones.get(m, ""), m))
+        part, rest = part_of(repair, now, findings)
         if later:
             names = ", ".join(sorted({zones[m] for m in later}))
             words = f"servers in other zones of tenant {repair.tenant} are replaced first; {names} follows"
-            rest = tuple(i for i in repair.finding_ids if i not in mine)
             deferrals.append(Deferral(rest, words, "budget", "budget.zones"))
-        if mine:
-            # The members' order is the order in which they are replaced.
-            kept.append(
-                replace(repair, members=now, finding_ids=mine, cost=max(1, len(now))) if repair.members else repair
-            )
+        if part.finding_ids:
+            kept.append(part)
     return kept, deferrals
 
 

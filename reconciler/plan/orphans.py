@@ -136,7 +136,6 @@ def adoptions(
             tuple(sorted({*repair.finding_ids, orphan.finding.id})),
             f"{repair.reason}; {orphan.stray.id} was made for it: {orphan.proof}",
             members=(orphan.stray.id,),
-            cost=repair.cost,
             adopts=orphan.twin.urn,
             physical_name=orphan.stray.physical_name,
         )

@@ -222,7 +222,6 @@ def _joined(first: Repair, second: Repair) -> Repair:
         first,
         finding_ids=first.finding_ids + second.finding_ids,
         reason=f"{first.reason}; {second.reason}",
-        cost=first.cost + second.cost,
     )
 
 

@@ -33,8 +33,8 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The planner's rules. Budgets count resources touched, in one pass if nothing else is said; a replaced
-    server counts as one."""
+    """The planner's rules. Budgets count resources that may be written (``Repair.cost``), in one pass if nothing else
+    is said."""
 
     budget_global: Limit = Limit(share=0.20)
     budget_tenant: Limit = Limit(share=0.20)

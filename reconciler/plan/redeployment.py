@@ -63,7 +63,7 @@ def as_a_unit(
         return replace(repair, strategy=REAPPLY if cause is Cause.DRIFTED else ESCALATE, reason=words)
     touched = {u for u in users(replaced) if declared.resources[u].tenant == resource.tenant}
     in_order = tuple(u for u in declared.resources if u in touched or u in replaced)
-    return replace(repair, urns=in_order, replaces=tuple(u for u in in_order if u in replaced), cost=len(replaced))
+    return replace(repair, urns=in_order, replaces=tuple(u for u in in_order if u in replaced))
 
 
 def _unit(resource: DeclaredResource, declared: Declared) -> frozenset[Urn]:

@@ -50,7 +50,7 @@ def repairs_of(
             reason = f"{reason}; the group's size counts {fleet.unit}, so no server of it can be replaced by one more"
         if strategy == ESCALATE:
             members = ()
-        repairs.append(Repair(strategy, tenant, (urn,), ids, reason, members=members, cost=max(1, len(members))))
+        repairs.append(Repair(strategy, tenant, (urn,), ids, reason, members=members))
     return repairs, deferrals
 
 

@@ -77,7 +77,6 @@ def closed(
     windows: Sequence[Window],
     freezes: Sequence[Freeze],
     now: datetime,
-    *,
     critical: bool,
 ) -> tuple[str, str, str] | None:
     """(code, words, setting) why a repair with these subjects may not happen now, or None if it may.
@@ -102,12 +101,11 @@ def closing(
     windows: Sequence[Window],
     freezes: Sequence[Freeze],
     now: datetime,
-    *,
     critical: bool,
 ) -> Deadline | None:
     """When a repair with these subjects, which may happen now, may not any more; None if nothing of that is near."""
     moments = {f.start for f in freezes if f.start > now} | {end for w in windows for end in w.ends(now)}
     for at in sorted(moments):
-        if (stop := closed(found, windows, freezes, at, critical=critical)) is not None:
+        if (stop := closed(found, windows, freezes, at, critical)) is not None:
             return Deadline(at, stop[1])
     return None

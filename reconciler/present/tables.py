@@ -26,6 +26,7 @@ _STATUS = {
     Status.ESCALATED: "yellow",
     Status.REFUSED: "yellow",
     Status.INTERRUPTED: "yellow",
+    Status.CONTINUES: "cyan",
 }
 
 

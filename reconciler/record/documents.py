@@ -17,7 +17,10 @@ def from_repair(repair: Repair) -> str:
 
 
 def to_repair(document: str) -> Repair:
-    return Repair(**_tuples(json.loads(document)))
+    fields = _tuples(json.loads(document))
+    # Earlier versions kept what it cost, which follows from the rest.
+    fields.pop("cost", None)
+    return Repair(**fields)
 
 
 def from_outcome(outcome: Outcome) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select
 
 from reconciler.errors import LeaseLost, RepairRefused, StoreError, TenantPaused
-from reconciler.model import ESCALATE, Attempt, Outcome, Repair, Urn
+from reconciler.model import ESCALATE, TOUCHED_NOTHING, Attempt, Outcome, Repair, Urn
 from reconciler.record import documents, escalated, ledger, standing
 from reconciler.record.clock import moment, text
 from reconciler.record.database import Database
@@ -178,12 +178,19 @@ def open_intents(database: Database, cell: str) -> tuple[OpenIntent, ...]:
 
 
 def intended(database: Database, cell: str, since: datetime) -> tuple[Repair, ...]:
-    """The repairs begun at ``since`` or later, oldest first, whatever became of them."""
+    """The repairs begun at ``since`` or later, oldest first, without those that are known to have written nothing."""
     query = (
-        select(INTENTS.c.repair).where(INTENTS.c.cell == cell, INTENTS.c.at >= text(since)).order_by(INTENTS.c.intent)
+        select(INTENTS.c.repair, OUTCOMES.c.outcome)
+        .outerjoin(OUTCOMES, OUTCOMES.c.intent == INTENTS.c.intent)
+        .where(INTENTS.c.cell == cell, INTENTS.c.at >= text(since))
+        .order_by(INTENTS.c.intent)
     )
     with database.read() as connection:
-        return tuple(documents.to_repair(document) for document in connection.scalars(query))
+        return tuple(
+            documents.to_repair(repair)
+            for repair, outcome in connection.execute(query)
+            if outcome is None or documents.to_outcome(outcome).status not in TOUCHED_NOTHING
+        )
 
 
 def attempts(database: Database, cell: str, since: datetime) -> tuple[Attempt, ...]:
@@ -211,9 +218,17 @@ _CONCLUDED = select(INTENTS.c.at, INTENTS.c.repair, OUTCOMES.c.outcome).join(
 def _attempts(rows: Sequence[Any]) -> tuple[Attempt, ...]:
     found: list[Attempt] = []
     for at, planned, document in rows:
-        outcome, made_from = documents.to_outcome(document), documents.to_repair(planned).replacement
+        outcome, repair = documents.to_outcome(document), documents.to_repair(planned)
         found += (
-            Attempt(Urn(urn), outcome.strategy, outcome.status, moment(at), outcome.finding_ids, made_from)
+            Attempt(
+                Urn(urn),
+                outcome.strategy,
+                outcome.status,
+                moment(at),
+                outcome.finding_ids,
+                repair.replacement,
+                len(repair.members),
+            )
             # What touched no declared resource counts by its findings.
             for urn in outcome.urns or ("",)
         )

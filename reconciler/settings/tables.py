@@ -165,6 +165,8 @@ class Rollout(_Table):
     """Servers that refresh-image replaces at a time, once the first one has proven the image."""
     remember_hours: Seconds = Field(default=24, ge=1, le=30 * 24)
     """How long a template version whose servers did not become healthy is not rolled out again."""
+    pass_seconds: Seconds = Field(default=1800, ge=0, le=86_400)
+    """How long a pass may have been acting when another server is replaced; 0 is no limit."""
 
 
 class StrategyRow(_Table):

@@ -59,6 +59,31 @@ def test_one_server_first() -> None:
     assert fleet.calls == ["set_desired_capacity", "terminate"]
 
 
+@pytest.mark.parametrize("strategy", [Rollout, Refresh])
+def test_a_pass_that_has_taken_long_enough_ends_between_two_servers(strategy: type[Rollout]) -> None:
+    """What has begun is finished, the fleet is as large as before, and that the others are left is no failure."""
+    fleet = healthy(6)
+    old = set(fleet.members)
+    fleet.world.change(until=fleet.world.now + 60)
+    ending = strategy(everybody(fleet), fleet.world.tools).run()
+    fleet.wait(10)
+    replaced = len(old - set(fleet.members))
+    assert ending.status is Status.CONTINUES
+    assert ending.reason.startswith("rollout.pass_seconds are over")
+    assert f"({replaced} of 6 were replaced before)" in ending.reason
+    assert (fleet.desired, fleet.healthy, 0 < replaced < 6) == (6, 6, True)
+
+
+def test_a_pass_that_is_over_time_still_replaces_one_server() -> None:
+    """However long other repairs took, each rollout gets on."""
+    fleet = healthy(3)
+    old = set(fleet.members)
+    fleet.world.change(until=0.0)
+    assert refreshed(fleet).status is Status.CONTINUES
+    fleet.wait(10)
+    assert len(old - set(fleet.members)) == 1
+
+
 def test_no_capacity_is_not_the_images_fault() -> None:
     """Where no server was launched at all, the image is not remembered as bad (F13)."""
     fleet = healthy(3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from reconciler.errors import EngineError
 from reconciler.looking import Looking
 from reconciler.model import GROUP, Declared, Fleet, Unreadable, Urn
 from reconciler.record.store import Store
-from reconciler.settings import Flap
+from reconciler.settings import Flap, Rollout
 from reconciler.wiring import ReadOnlyJournal
 from simulator.answers import OBSERVERS
 from simulator.engine import SimEngine
@@ -46,8 +47,8 @@ def staged(tmp_path: Path, **tables: object) -> Stage:
     def declared(*, again: bool = False) -> Declared:
         return outside.declared(None, again=again)
 
-    looking = Looking(runner.settings, runner.operator, OBSERVERS, outside, actor="test")
-    acting = Acting(runner.settings, runner.operator, looking, outside, declared, actor="test")
+    looking = Looking(settings, runner.operator, OBSERVERS, outside, actor="test")
+    acting = Acting(settings, runner.operator, looking, outside, declared, actor="test")
     engine, now = SimEngine(runner.world, runner.checks, runner.locks), declared()
     tools = acting.tools(now, engine, ReadOnlyJournal(), lambda _repair, _message: None, frozenset())
     group = next(r.urn for r in now.resources.values() if r.type == GROUP)
@@ -81,3 +82,10 @@ def test_an_image_is_given_up_as_the_breaker_would(tmp_path: Path, failures: int
     """F48: after the settings' number of fleets, and never because of one alone."""
     tools = staged(tmp_path, flap=Flap(same_failure_limit=failures)).tools
     assert tools.unfit_limit == fleets
+
+
+def test_a_pass_has_as_long_for_its_rollouts_as_the_settings_say(tmp_path: Path) -> None:
+    """The time counts from when the pass begins to act; 0 is no limit."""
+    limited = staged(tmp_path, rollout=Rollout(pass_seconds=90))
+    assert limited.tools.until == limited.world.now + 90
+    assert staged(tmp_path, rollout=Rollout(pass_seconds=0)).tools.until == inf

@@ -80,6 +80,13 @@ def test_what_kills_its_process_each_time_is_handed_over() -> None:
     assert after(healed, Policy()).repairs[0].strategy == "reapply"
 
 
+def test_a_rollout_that_takes_many_passes_is_neither_waited_for_nor_handed_over() -> None:
+    """I11: that a pass had no time for all of its servers is no try that failed, however often."""
+    hours = [(60.0 * n + 0.1, Status.CONTINUES) for n in reversed(range(8))]
+    (repair,) = after(past(*hours), Policy()).repairs
+    assert (repair.strategy, repair.alone) == ("reapply", False)
+
+
 def test_what_was_cut_off_twice_is_done_alone() -> None:
     """F24: after one restart it goes with the others, after a second one it may be the cause."""
     hours = [(60.0 * n + 30, Status.INTERRUPTED) for n in reversed(range(3))]

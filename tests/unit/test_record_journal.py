@@ -17,8 +17,17 @@ from hypothesis import strategies as st
 from reconciler.errors import StoreError, TenantPaused
 from reconciler.model import Repair, Status, Urn
 from reconciler.ports import Journal as JournalPort
+from reconciler.record import documents
 from reconciler.record.audit import verify
-from reconciler.record.journal import AlreadyConcluded, IntentOpen, Journal, Paused, attempts, open_intents
+from reconciler.record.journal import (
+    AlreadyConcluded,
+    IntentOpen,
+    Journal,
+    Paused,
+    attempts,
+    intended,
+    open_intents,
+)
 from reconciler.record.lease import Lease
 from reconciler.record.ledger import entries
 from reconciler.record.store import Store
@@ -49,7 +58,9 @@ def test_it_is_the_port(store: Store) -> None:
 def test_an_intent_is_open_until_it_is_concluded(store: Store) -> None:
     """I04: an intent is listed with its whole repair until its outcome is there, and not after."""
     journal = journal_of(store)
-    planned = Repair("rollout", None, (Urn("urn:a"), Urn("urn:b")), ("f-1", "f-2"), "why", ("i-1",), ("r-0",), 2)
+    planned = Repair(
+        "rollout", None, (Urn("urn:a"), Urn("urn:b")), ("f-1", "f-2"), "why", ("i-1",), ("r-0",), ("drift",)
+    )
     number = journal.intend(planned)
     (open_intent,) = open_intents(store, "dev")
     assert (open_intent.number, open_intent.repair, open_intent.run_id) == (number, planned, "r1")
@@ -182,6 +193,42 @@ def test_attempts_are_counted_by_resource_and_time(store: Store, time: Time) -> 
     ]
     assert [a.urn for a in attempts(store, "dev", begun + timedelta(seconds=1))] == ["urn:a"]
     assert attempts(store, "prod", begun) == ()
+
+
+def test_only_what_may_have_written_something_counts_as_intended(store: Store, time: Time) -> None:
+    """I03: neither an escalation nor a refusal is charged to the budgets of a period; what is open still is."""
+    journal, begun = journal_of(store), START + timedelta(seconds=time.passed)
+    for name, status in enumerate((*Status, None)):
+        planned = repair(f"urn:{name}")
+        number = journal.intend(planned)
+        if status:
+            journal.conclude(number, outcome(planned, status))
+    charged = {int(r.urns[0].removeprefix("urn:")) for r in intended(store, "dev", begun)}
+    assert {(*Status, None)[n] for n in charged} == {
+        Status.HEALED,
+        Status.NOT_HEALED,
+        Status.ROLLED_BACK,
+        Status.INTERRUPTED,
+        None,
+    }
+    assert intended(store, "prod", begun) == intended(store, "dev", begun + timedelta(seconds=1)) == ()
+
+
+def test_an_attempt_knows_how_many_servers_it_was_for(store: Store) -> None:
+    """I03: the budget of an hour counts the servers of a rollout."""
+    planned = Repair("rollout", "acme", (Urn("urn:g"),), ("f-1", "f-2"), "why", ("i-1", "i-2"))
+    journal = journal_of(store)
+    journal.conclude(journal.intend(planned), outcome(planned))
+    assert [a.servers for a in attempts(store, "dev", START)] == [2]
+
+
+def test_a_repair_of_an_earlier_version_is_read() -> None:
+    """What earlier versions wrote beside a repair, its cost, follows from the rest."""
+    planned = repair("urn:a", "urn:b")
+    older = {**json.loads(documents.from_repair(planned)), "cost": 1}
+    del older["kinds"]
+    assert documents.to_repair(json.dumps(older)) == planned
+    assert planned.cost == 2
 
 
 def test_a_paused_cell_starts_nothing(store: Store) -> None:

@@ -12,6 +12,8 @@ from typing import Protocol
 
 import pytest
 
+from reconciler.model import Repair
+from reconciler.plan import budget, limits
 from simulator.history import Event, History, generate
 from simulator.run import shrunk, simulate, workbench
 from simulator.runner import Failed, Result
@@ -77,6 +79,35 @@ def test_a_group_that_is_too_large_gives_back_its_sick_servers(run: Run) -> None
     )
     assert what == ""
     assert counts["outcome reapply: healed"] == 1
+
+
+STOPPED = [Event(1, 0, "stop", f"acme-servers {n}") for n in range(3)]
+"""Three servers of one zone, if there are six in two zones; a tenant's budget has room for two."""
+
+
+def test_servers_are_replaced_within_the_budgets_of_several_passes(bench: Callable[[History], Result]) -> None:
+    """More failed servers than a pass may replace take two, and are all replaced (I03)."""
+    result = bench(history(*STOPPED, turns=2, servers=6))
+    assert result.failed is None
+    assert result.counts["outcome rollout: healed"] == 2
+
+
+def test_the_simulator_counts_servers_itself(
+    bench: Callable[[History], Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I03: it is noticed when a pass replaces more servers than it may, whatever their repair says it costs."""
+    monkeypatch.setattr(budget, "can_cut", lambda _: False)
+    monkeypatch.setattr(limits, "can_cut", lambda _: False)
+    failed = bench(history(*STOPPED, servers=6)).failed
+    assert failed is not None
+    assert failed.what == "I03: 3 resources of acme in one pass, limit 2"
+
+
+def test_the_simulator_counts_resources_itself(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I03: it is noticed when repairs are taken for cheaper than they are."""
+    monkeypatch.setattr(Repair, "cost", 0.1)
+    what, _ = run(*(Event(1, 0, "delete", f"acme-{name}") for name in ("firewall", "alarm", "table")))
+    assert what == "I03: 3 resources of acme in one pass, limit 2"
 
 
 @pytest.mark.parametrize("step", range(1, 120, 17))

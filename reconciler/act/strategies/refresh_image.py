@@ -31,7 +31,7 @@ class Refresh(Rollout):
         done = 1
         while self.members:
             batch, left = self.batch()
-            ending = self.together(batch) if len(batch) > 1 else self.attempt(batch[0])
+            ending = self.out_of_time() or (self.together(batch) if len(batch) > 1 else self.attempt(batch[0]))
             if ending.status is not Status.HEALED:
                 return replace(ending, reason=f"{ending.reason} ({done} of {len(rest) + 1} were replaced before)")
             self.members = left
