@@ -51,11 +51,11 @@ from reconciler.model.values import GROUP, ResourceKind, Secret, Unreadable, Urn
 __all__ = [
     "ESCALATE",
     "GROUP",
-    "SERVERS",
-    "UNITS",
     "NO_TAGS",
+    "SERVERS",
     "SIZE",
     "TOUCHED_NOTHING",
+    "UNITS",
     "WHOLE",
     "AcceptedBy",
     "Attempt",

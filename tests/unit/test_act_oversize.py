@@ -201,5 +201,5 @@ def test_a_weighted_group_gives_nothing_back_by_itself() -> None:
     fleet = SimulatedFleet("healthy", "healthy", "healthy", size=2)
     fleet.unit = UNITS
     with pytest.raises(RepairRefused, match="not touched"):
-        give_surplus_back(fleet.repair(0), fleet.world.tools)
+        give_back(fleet)
     assert fleet.calls == []

@@ -47,8 +47,8 @@ def staged(tmp_path: Path, **tables: object) -> Stage:
     def declared(*, again: bool = False) -> Declared:
         return outside.declared(None, again=again)
 
-    looking = Looking(settings, runner.operator, OBSERVERS, outside, actor="test")
-    acting = Acting(settings, runner.operator, looking, outside, declared, actor="test")
+    looking = Looking(runner.settings, runner.operator, OBSERVERS, outside, actor="test")
+    acting = Acting(runner.settings, runner.operator, looking, outside, declared, actor="test")
     engine, now = SimEngine(runner.world, runner.checks, runner.locks), declared()
     tools = acting.tools(now, engine, ReadOnlyJournal(), lambda _repair, _message: None, frozenset())
     group = next(r.urn for r in now.resources.values() if r.type == GROUP)
