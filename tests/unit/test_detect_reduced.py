@@ -189,6 +189,15 @@ def test_default_tags_seen_through_the_engine(
     assert found == ({"tags": {**own, **every}} if drift else {})
 
 
+def test_a_secret_default_tag_is_judged_by_its_provider() -> None:
+    """What a comparison here may not open its provider compares: it says that the tags differ, so they do (I13)."""
+    one = resource({"tagsAll": {"cost": Secret()}})
+    live: dict[str, Any] = {"tags": None, "tagsAll": {"cost": "9"}}
+    answer = Refreshed("id-1", True, frozenset({"tagsAll"}), before=one.inputs, inputs=live, outputs=live)
+    seen = see_by_refresh([one], lambda urns: dict.fromkeys(urns, answer))[URN]
+    assert [(d.property, d.observed) for d in differences(GENERIC, one, seen)] == [("tags", {"cost": Secret()})]
+
+
 def test_hidden_default_tags_seen_through_the_engine() -> None:
     """A map of tags that is a secret as a whole stays closed, and is no drift while the provider sees none (I13)."""
     inputs: dict[str, Any] = {"tags": OWN, "tagsAll": Secret()}
