@@ -107,6 +107,20 @@ def checkpoint(database: Database) -> Checkpoint:
     return signed
 
 
+def write(database: Database, out: Path) -> Checkpoint:
+    """``checkpoint``, into a file. Raises StoreError if it cannot be written, LedgerCorrupt."""
+    made = checkpoint(database)
+    try:
+        out.write_text(made.to_json(), "utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"the checkpoint cannot be written: {error.strerror}",
+            where=str(out),
+            todo="Name a file in a folder that exists and is writable.",
+        ) from error
+    return made
+
+
 def known_checkpoints(database: Database) -> tuple[Checkpoint, ...]:
     """The checkpoints that the store keeps itself."""
     with database.read() as connection:

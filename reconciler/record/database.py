@@ -122,6 +122,14 @@ class Database:
     def _failing_clearly(self, what: str) -> Iterator[None]:
         try:
             yield
+        except ValueError as error:
+            # A document or a moment in it is none.
+            raise StoreError(
+                f"could not be {what}: it holds something that cannot be understood: {error}",
+                where=self.where,
+                why="It was damaged, or something else wrote to it.",
+                todo="Keep it as evidence and restore a copy; `stackmend ledger verify` checks the ledger.",
+            ) from error
         except SQLAlchemyError as error:
             # The driver's own words only: SQLAlchemy's hold the statement and its parameters.
             words = str(getattr(error, "orig", None) or type(error).__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-VERSION = 4
+VERSION = 5
 """Grows with every change of the tables; a store of a later version is refused."""
 OLDEST = 1
 """Stores of this version and later lack nothing but tables, which are made when they are opened."""
@@ -183,6 +183,20 @@ BREAKERS = Table(
     Column("acknowledged", Text, nullable=False),
 )
 """The breakers that are open. An empty tenant is the whole cell."""
+
+MARKS = Table(
+    "marks",
+    METADATA,
+    Column("cell", String(100), primary_key=True),
+    Column("instance", String(64), primary_key=True),
+    Column("urn", String(1024), nullable=False),
+    Column("tenant", String(100), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("who", String(255), nullable=False),
+    Column("since", String(32), nullable=False),
+    Column("repaired", String(32)),
+)
+"""Servers that a person says were broken into."""
 
 PROGRAMS = Table(
     "programs",
