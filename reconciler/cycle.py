@@ -197,6 +197,7 @@ class Cycle:
 
         Raises ConfigurationError if no fleet of the cell has it.
         """
+        reason = given(reason)
         declared = self.declared()
         tenants = {urn: r.tenant for urn, r in declared.resources.items()}
         return self._interventions.mark(instance, reason, self._looking.fleets(declared), tenants)
@@ -233,7 +234,8 @@ class Cycle:
             yield
         except Exception as error:
             known = isinstance(error, StackmendError)
-            reason = str(error) if known else f"unexpected {type(error).__name__}: {error}"
+            told = str(error) if known else f"unexpected {type(error).__name__}: {error}"
+            reason = "; ".join(line.strip() for line in told.splitlines())
             try:
                 self.store.fail_run(run_id, reason, actor=self._actor)
             except StackmendError as other:

@@ -99,9 +99,10 @@ def explain(store: Store, cell: str, wanted: str) -> Explanation:
 
 def _steps(store: Store, cell: str, identity: str) -> tuple[Step, ...]:
     """What passes decided and did about it, newest first; what the journal says counts where no pass tells it."""
-    steps = [step for run in search.runs(store, cell, identity) for step in _of_run(run, identity)]
+    decided = [step for run in search.runs(store, cell, identity) for step in _of_run(run, identity)]
+    told = [s.document for s in decided if s.kind == "outcome"]
     holder = lease.holder(store, cell)
-    told = [s.document for s in steps if s.kind == "outcome"]
+    steps: list[Step] = []
     for tried in search.repairs(store, cell, identity):
         if tried.outcome is None:
             going = holder is not None and holder.token == tried.token
@@ -112,7 +113,7 @@ def _steps(store: Store, cell: str, identity: str) -> tuple[Step, ...]:
             steps.append(Step(tried.run_id, tried.began, kind, document | {"reason": reason}))
         elif (document := outcome_document(tried.outcome)) not in told:
             steps.append(Step(tried.run_id, tried.ended or tried.began, "outcome", document))
-    return tuple(sorted(steps, key=lambda s: s.at, reverse=True))
+    return tuple(sorted([*steps, *decided], key=lambda s: s.at, reverse=True))
 
 
 def _of_run(run: Run, identity: str) -> Iterator[Step]:

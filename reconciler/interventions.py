@@ -48,7 +48,6 @@ class Interventions:
 
         Raises ConfigurationError if none of them has it, or if that cannot be seen.
         """
-        reason = given(reason)
         seen = {urn: fleet for urn, fleet in fleets.items() if isinstance(fleet, Fleet)}
         for urn, fleet in seen.items():
             if any(m.instance_id == instance for m in fleet.members):

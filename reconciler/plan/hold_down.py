@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from reconciler.model import Finding, Kind
 from reconciler.plan.policy import Policy
+from reconciler.plan.strategy import COMPROMISED
 
 ENOUGH_SIGNS = 2
 
@@ -17,10 +18,11 @@ def held_down(
     """(code, words) if a server's failing finding is too young to be acted on; None if it may be.
 
     One sign (the load balancer's word, say) has to be seen again ``policy.hold_down`` later. A first sighting ahead of
-    ``now`` (a clock set back) counts as one of now.
+    ``now`` (a clock set back) counts as one of now. That a server was broken into is said, not measured: no second
+    look would tell more of it, and the server is kept.
     """
     server = finding.kind is Kind.HEALTH and finding.resource_id.startswith("i-")
-    if not server or len(finding.signs) >= ENOUGH_SIGNS:
+    if not server or finding.rule == COMPROMISED or len(finding.signs) >= ENOUGH_SIGNS:
         return None
     age = max(timedelta(0), now - first_seen.get(finding.id, now))
     if age >= policy.hold_down:

@@ -54,6 +54,12 @@ def test_two_signs_need_no_waiting() -> None:
     assert told(sick(signs=(*ONE_SIGN, "EC2's status checks are impaired"))).repairs[0].members == ("i-0",)
 
 
+def test_a_compromised_server_needs_no_waiting() -> None:
+    """Somebody says so: the first plan isolates it."""
+    (repair,) = told(sick(signs=(), rule="health.compromised")).repairs
+    assert (repair.strategy, repair.members) == ("quarantine", ("i-0",))
+
+
 def test_a_clock_set_back_does_not_make_it_old() -> None:
     """F37: a first sighting ahead of now is one of now."""
     found = sick()
