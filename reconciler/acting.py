@@ -14,11 +14,10 @@ from typing import Protocol
 import structlog
 
 from reconciler.act import recovery
-from reconciler.act.act import act
 from reconciler.act.tools import Tools
-from reconciler.errors import ConfigurationError, StackmendError
+from reconciler.errors import StackmendError
 from reconciler.looking import Looking
-from reconciler.model import GROUP, Declared, Finding, Fleet, Outcome, Plan, Repair, Unreadable, Urn
+from reconciler.model import Declared, Finding, Fleet, Outcome, Unreadable, Urn
 from reconciler.observe.observe import locate_pending, observe
 from reconciler.observe.reads import Failed
 from reconciler.outside import Outside, StackEngine
@@ -65,16 +64,19 @@ class Acting:
         self._locks: tuple[Path | None] | None = None
 
     @contextmanager
-    def holding(self, run_id: str, engine: StackEngine) -> Iterator[JournalPort]:
-        """The cell's lease, and the journal that only its holder may write; so does the engine. Raises LeaseHeld."""
+    def holding(self, run_id: str) -> Iterator[JournalPort]:
+        """The cell's lease, and the journal that only its holder may write. Raises LeaseHeld."""
         seconds, process = self._settings.lease_seconds, self._outside.process()
         lease = Lease.acquire(self._store, self._cell, seconds=seconds, actor=self._actor, process=process)
-        engine.noted_in(self._engines)
         try:
             with self._outside.keeping(lease):
                 yield journal.Journal(lease, run_id=run_id, actor=self._actor)
         finally:
             lease.release()
+
+    def noting(self, engine: StackEngine) -> None:
+        """From now on the engine notes its runs, so that the lock of one that dies is known as ours."""
+        engine.noted_in(self._engines)
 
     def recover(self, engine: StackEngine, held: JournalPort, progress: Progress) -> Recovered:
         """Put right what a pass that died left: the engine's lock, its open operations, intents without an end.
@@ -128,23 +130,6 @@ class Acting:
             if not isinstance(answer, Failed) and not (young and answer in (None, before and before.id)):
                 located[urn] = answer
         return located
-
-    def marked(self, run_id: str, instance: str, reason: str, progress: Progress) -> Outcome:
-        """Mark a server of a fleet as compromised. Raises ConfigurationError if no fleet has it, LeaseHeld."""
-        declared = self._declared()
-        groups = {r.urn for r in declared.resources.values() if r.type == GROUP}
-        fleets = observe(
-            declared, self._outside.aws(declared), only=groups, observers=self._looking.observers
-        ).fleets.items()
-        owners = [u for u, f in fleets if isinstance(f, Fleet) and any(m.instance_id == instance for m in f.members)]
-        if not owners:
-            raise ConfigurationError(f"no fleet of cell {self._cell} has a server {instance!r}")
-        group = declared.resources[owners[0]]
-        mark = Repair("mark", group.tenant, (group.urn,), (), reason, members=(instance,))
-        with self._outside.engine() as engine, self.holding(run_id, engine) as held:
-            tools = self.tools(declared, engine, held, progress, frozenset())
-            (outcome,) = act(Plan(run_id, self._cell, (mark,), ()), tools)
-        return outcome
 
     def tools(
         self,

@@ -6,11 +6,10 @@ and begins by putting right what a pass that died left behind.
 
 from __future__ import annotations
 
-import getpass
 import secrets
-import socket
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +23,8 @@ from reconciler.attributing import Attributing
 from reconciler.deciding import Deciding
 from reconciler.decisions import Acknowledgement, Approval
 from reconciler.declare import baseline
-from reconciler.errors import ConfigurationError
+from reconciler.errors import ConfigurationError, StackmendError
+from reconciler.interventions import Interventions, given
 from reconciler.looking import Looking
 from reconciler.model import (
     WHOLE,
@@ -45,7 +45,9 @@ from reconciler.ports import Journal as JournalPort
 from reconciler.ports import Progress
 from reconciler.present.documents import outcome_document, plan_document
 from reconciler.record import audit, checkpoint, journal, sightings
-from reconciler.record.store import Run, Store
+from reconciler.record.marks import Mark
+from reconciler.record.process import this_person
+from reconciler.record.store import Pause, Run, Store
 from reconciler.settings import Settings
 from reconciler.wiring import ReadOnlyJournal
 
@@ -74,7 +76,7 @@ class Cycle:
         self.settings, self.store = settings, store
         self._outside = outside or Outside(settings)
         self._cell = settings.cell
-        self._actor = f"{getpass.getuser()}@{socket.gethostname()}"
+        self._actor = this_person()
         self._looking = Looking(settings, store, observers, self._outside, actor=self._actor)
         self._attributing = Attributing(settings.attribution, self._outside.clients)
         self._period: datetime | None = None
@@ -82,6 +84,7 @@ class Cycle:
         """What failed in small looks since the last whole one."""
         self._acting = Acting(settings, store, self._looking, self._outside, self.declared, actor=self._actor)
         self._deciding = Deciding(settings, store, self._looking.kinds, self._outside.now, actor=self._actor)
+        self._interventions = Interventions(store, self._cell, actor=self._actor)
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -96,17 +99,17 @@ class Cycle:
 
     def scan(self, *, tenant: str | None = None) -> Scan:
         """Look at the whole cell, or at one tenant of it, and record what was found."""
-        run_id = self._begin("scan")
-        scan = self._attributing.named(self._scan(run_id, Scope(tenant)))
-        self._finish(scan, {})
+        with self._recorded(run_id := self._new_id(), "scan"):
+            scan = self._attributing.named(self._scan(run_id, Scope(tenant)))
+            self._finish(scan, {})
         return scan
 
     def plan(self, *, tenant: str | None = None) -> Plan:
         """What a repair would do now."""
-        run_id = self._begin("plan")
-        scan = self._attributing.named(self._scan(run_id, Scope(tenant)))
-        plan = self._deciding.plan(scan)
-        self._finish(scan, {"plan": plan_document(plan)})
+        with self._recorded(run_id := self._new_id(), "plan"):
+            scan = self._attributing.named(self._scan(run_id, Scope(tenant)))
+            plan = self._deciding.plan(scan)
+            self._finish(scan, {"plan": plan_document(plan)})
         return plan
 
     def repair(
@@ -129,13 +132,14 @@ class Cycle:
         scope = Scope(tenant) if tenant is not None else scope
         self._attributing.told(who or {})
         run_id = self._new_id()
-        with self._outside.engine() as engine:
-            if dry_run:
+        if dry_run:
+            with self._recorded(run_id, "dry run"), self._outside.engine() as engine:
                 return self._pass(run_id, engine, ReadOnlyJournal(), progress, scope, events, dry_run=True)
-            with self._acting.holding(run_id, engine) as held:
-                if new_period:
-                    self._period = self._outside.now()
-                return self._pass(run_id, engine, held, progress, scope, events, dry_run=False)
+        with self._acting.holding(run_id) as held, self._recorded(run_id, "repair"), self._outside.engine() as engine:
+            if new_period:
+                self._period = self._outside.now()
+            self._acting.noting(engine)
+            return self._pass(run_id, engine, held, progress, scope, events, dry_run=False)
 
     def _pass(
         self,
@@ -148,7 +152,6 @@ class Cycle:
         *,
         dry_run: bool,
     ) -> Pass:
-        self.store.begin_run(run_id, self._cell, "dry run" if dry_run else "repair", actor=self._actor)
         paused = any(p.tenant is None for p in self.store.pauses(self._cell))
         recovered = Recovered() if dry_run or paused else self._acting.recover(engine, held, progress)
         declared = recovered.declared or self.declared()
@@ -168,6 +171,9 @@ class Cycle:
         # Whom a fight is with is asked before the plan, which tells it; of all else, when nothing waits for the answer.
         scan = self._attributing.named(scan, only=self._deciding.fought_over(scan))
         plan = self._deciding.plan(scan, spent)
+        if not dry_run:
+            # What is under way, or was when a pass died, can be explained.
+            self.store.note_run(run_id, summary={"plan": plan_document(plan)}, findings=scan.findings)
         tools = self._acting.tools(scan.declared, engine, held, progress, recovered.unsettled)
         outcomes = act(plan, tools, dry_run=dry_run)
         if not dry_run:
@@ -193,15 +199,19 @@ class Cycle:
             self.store.save_baseline(self._cell, declared.version, baseline.to_json(declared), actor=self._actor)
         return declared
 
-    def quarantine(self, instance: str, reason: str, *, progress: Progress) -> Outcome:
-        """Mark a server of one of the cell's fleets as compromised, under the lease and in the ledger.
+    def quarantine(self, instance: str, reason: str) -> Mark:
+        """Mark a server of one of the cell's fleets as compromised, also while a pass runs; the next one isolates it.
 
-        The next pass isolates it. Raises ConfigurationError if no fleet of the cell has it, LeaseHeld.
+        Raises ConfigurationError if no fleet of the cell has it.
         """
-        run_id = self._begin("quarantine")
-        outcome = self._acting.marked(run_id, instance, reason, progress)
-        self.store.finish_run(run_id, summary={"outcomes": [outcome_document(outcome)]}, findings=(), actor=self._actor)
-        return outcome
+        reason = given(reason)
+        declared = self.declared()
+        tenants = {urn: r.tenant for urn, r in declared.resources.items()}
+        return self._interventions.mark(instance, reason, self._looking.fleets(declared), tenants)
+
+    def release(self, instance: str, reason: str) -> None:
+        """Take the mark of a server back. Raises ConfigurationError if it has none."""
+        self._interventions.unmark(instance, reason)
 
     # --- what the stages are given -------------------------------------------------------------------------
 
@@ -223,10 +233,21 @@ class Cycle:
 
     # --- the record ----------------------------------------------------------------------------------------
 
-    def _begin(self, kind: str) -> str:
-        run_id = self._new_id()
+    @contextmanager
+    def _recorded(self, run_id: str, kind: str) -> Iterator[None]:
+        """The run that the block is; what it ends with, if not with its findings, is recorded as why it failed."""
         self.store.begin_run(run_id, self._cell, kind, actor=self._actor)
-        return run_id
+        try:
+            yield
+        except Exception as error:
+            known = isinstance(error, StackmendError)
+            told = str(error) if known else f"unexpected {type(error).__name__}: {error}"
+            reason = "; ".join(line.strip() for line in told.splitlines())
+            try:
+                self.store.fail_run(run_id, reason, actor=self._actor)
+            except StackmendError as other:
+                log.warning("why the pass failed could not be recorded", run_id=run_id, error=str(other))
+            raise
 
     def _new_id(self) -> str:
         return f"{self._outside.now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
@@ -239,11 +260,11 @@ class Cycle:
     def history(self, limit: int) -> tuple[Run, ...]:
         return self.store.runs(self._cell, limit=limit)
 
-    def pause(self, tenant: str | None, reason: str) -> None:
-        self.store.pause(self._cell, tenant=tenant, reason=reason, who=self._actor)
+    def pause(self, tenant: str | None, reason: str) -> tuple[Pause, ...]:
+        return self._interventions.pause(tenant, reason)
 
-    def resume(self, tenant: str | None) -> bool:
-        return self.store.resume(self._cell, tenant=tenant, who=self._actor)
+    def resume(self, tenant: str | None, reason: str = "") -> tuple[Pause, ...]:
+        return self._interventions.resume(tenant, reason)
 
     def approve(self, plan_id: str, *, note: str, seconds: float | None, who: str | None) -> Approval:
         return self._deciding.approve(plan_id, note=note, seconds=seconds, who=who)
@@ -251,10 +272,10 @@ class Cycle:
     def acknowledge(
         self, tenant: str | None, *, reason: str, seconds: float | None, who: str | None
     ) -> tuple[Acknowledgement, ...]:
-        return self._deciding.acknowledge(tenant, reason=reason, seconds=seconds, who=who)
+        return self._deciding.acknowledge(tenant, reason=given(reason), seconds=seconds, who=who)
 
     def verify_ledger(self, kept: Path | None) -> audit.Report:
         return audit.verify(self.store, *([checkpoint.load(kept)] if kept else []))
 
-    def write_checkpoint(self, out: Path) -> None:
-        out.write_text(checkpoint.checkpoint(self.store).to_json(), "utf-8")
+    def write_checkpoint(self, out: Path) -> checkpoint.Checkpoint:
+        return checkpoint.write(self.store, out)

@@ -142,7 +142,7 @@ class Deciding:
 
     def _named(self, who: str | None) -> str:
         """The operating system's word on who it is, and the name given beside it."""
-        return f"{who} ({self._actor})" if who else self._actor
+        return f"{who.strip()} ({self._actor})" if who and who.strip() else self._actor
 
     def _plan_document(self, plan_id: str) -> Mapping[str, Any]:
         wanted = plan_id.removeprefix("p-").lower()

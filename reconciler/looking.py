@@ -12,9 +12,11 @@ from reconciler.declare.values import value
 from reconciler.detect.detect import detect
 from reconciler.detect.health import also_judged_by
 from reconciler.model import (
+    GROUP,
     Coverage,
     Declared,
     Finding,
+    Fleet,
     Observed,
     Path,
     Presence,
@@ -31,6 +33,7 @@ from reconciler.observe.observe import observe
 from reconciler.observe.probes import probe
 from reconciler.observe.reads import Observer
 from reconciler.outside import Outside
+from reconciler.record import marks
 from reconciler.record.store import Store
 from reconciler.settings import Settings
 from reconciler.spellings import Known, Spellings, Verdicts
@@ -43,7 +46,7 @@ class Looking:
     def __init__(
         self, settings: Settings, store: Store, observers: Mapping[str, Observer], outside: Outside, *, actor: str
     ) -> None:
-        self._settings, self._outside = settings, outside
+        self._settings, self._store, self._outside = settings, store, outside
         self._exceptions = accepted_exceptions(settings)
         self.looked: dict[Urn, datetime] = {}
         """When the last look that left nothing about a resource open began."""
@@ -72,6 +75,8 @@ class Looking:
             refresh=self._refresh,
             fresh=timedelta(seconds=self._settings.fresh_seconds),
         )
+        if observed.fleets:
+            observed = replace(observed, fleets=self._marked(observed.fleets))
         if probing and self._settings.probe.targets:
             wanted = partial(probe_target, self._settings)
             asked = probe(declared, observed, wanted, only=lambda urn: only is None or urn in only)
@@ -80,6 +85,26 @@ class Looking:
         unclear = {f.urn for f in findings if f.verdict is Verdict.UNKNOWN}
         self.looked |= dict.fromkeys({f.urn for f in findings} - unclear, began)
         return observed, findings
+
+    def fleets(self, declared: Declared) -> Mapping[Urn, Fleet | Unreadable]:
+        """All fleets as they are now."""
+        groups = {r.urn for r in declared.of_type(GROUP)}
+        return observe(declared, self._outside.aws(declared), only=groups, observers=self.observers).fleets
+
+    def _marked(self, fleets: Mapping[Urn, Fleet | Unreadable]) -> Mapping[Urn, Fleet | Unreadable]:
+        """The fleets, with what people said of their servers since they were tagged."""
+        said = {m.instance: f"{m.who} says: {m.reason}" for m in marks.marks(self._store, self._settings.cell)}
+        return {
+            urn: replace(
+                fleet,
+                members=tuple(
+                    replace(m, compromised=m.compromised or said.get(m.instance_id, "")) for m in fleet.members
+                ),
+            )
+            if isinstance(fleet, Fleet)
+            else fleet
+            for urn, fleet in fleets.items()
+        }
 
     def _verdicts(
         self, declared: Declared, observed: Observed, only: Collection[Urn] | None, known: Known

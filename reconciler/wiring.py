@@ -227,7 +227,8 @@ def accepted_exceptions(settings: Settings) -> tuple[AcceptedException, ...]:
     try:
         raw = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
     except OSError as error:
-        raise ConfigurationError(f"cannot be read: {error.strerror}", where=str(path)) from error
+        todo = "Set exceptions_file to a file that can be read."
+        raise ConfigurationError(f"cannot be read: {error.strerror}", where=str(path), todo=todo) from error
     except (YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError("is not YAML", where=str(path), why=str(error)) from error
     return parse_exceptions(raw if raw is not None else [], where=str(path))

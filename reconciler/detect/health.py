@@ -48,7 +48,7 @@ RULES: Mapping[str, str] = {
     SHORT: "A group has fewer servers in service than desired, and none being launched in time; UNKNOWN where its size "
     "counts processors or memory.",
     ALARM: "An alarm is in ALARM state.",
-    COMPROMISED: "A server carries the tag that says it was broken into.",
+    COMPROMISED: "A person, or a tag on the server, says that it was broken into.",
     QUARANTINE_OVER: "An isolated server has been kept as long as it was to be.",
     BROKEN: "AWS says of a resource that it failed for good.",
     **endpoint.RULES,

@@ -23,7 +23,8 @@ def held_down(
     """(code, words) if a failing finding is too young to be acted on; None if it may be.
 
     One sign (the load balancer's word, say) has to be seen again ``policy.hold_down`` later. A first sighting ahead of
-    ``now`` (a clock set back) counts as one of now.
+    ``now`` (a clock set back) counts as one of now. That a server was broken into is said, not measured: no second
+    look would tell more of it, and the server is kept.
     """
     judged = finding.rule == SHORT or (finding.resource_id.startswith("i-") and finding.rule not in _SAID)
     if finding.kind is not Kind.HEALTH or not judged or len(finding.signs) >= ENOUGH_SIGNS:

@@ -25,6 +25,7 @@ def history_document(runs: Sequence[Run]) -> Document:
                 "kind": run.kind,
                 "started": run.started.isoformat(),
                 "finished": run.finished.isoformat() if run.finished else None,
+                "failed": run.failed or None,
                 "summary": dict(run.summary),
             }
             for run in runs
@@ -38,6 +39,9 @@ def history_table(runs: Sequence[Run]) -> RenderableType:
         verdicts = run.summary.get("verdicts") or {}
         outcomes = Counter(str(o["status"]) for o in run.summary.get("outcomes") or ())
         took = f"{(run.finished - run.started).total_seconds():.1f}" if run.finished else "not finished"
+        became = [f"{count} {status}" for status, count in outcomes.items()]
+        if run.failed:
+            took, became = "failed", [*became, run.failed]
         table.add_row(
             run.run_id,
             run.kind,
@@ -46,7 +50,7 @@ def history_table(runs: Sequence[Run]) -> RenderableType:
             str(verdicts.get("fail", "")),
             str(verdicts.get("unknown", "")),
             _proposed(run),
-            safe(", ".join(f"{count} {status}" for status, count in outcomes.items())),
+            safe(", ".join(became)),
         )
     return table
 
@@ -72,6 +76,7 @@ def explanation_document(answer: Explanation) -> Document:
         }
         if answer.rule
         else None,
+        "pruned": answer.pruned or None,
         "about": [finding_document(f) for f in answer.about],
         "steps": [
             {"run_id": s.run_id, "at": s.at.isoformat(), "kind": s.kind, "document": dict(s.document)}
@@ -108,6 +113,8 @@ def explanation_table(answer: Explanation) -> RenderableType:
             facts.add_row("control", f"{regime} {', '.join(numbers)}")
         if rule.source:
             facts.add_row("source", rule.source)
+    if answer.pruned:
+        facts.add_row("not kept", safe(answer.pruned))
     for f in answer.about:
         facts.add_row("finding", safe(f"{f.id} {f.rule} on {short(f.urn)}: {f.message}"))
     for label, key in (("tried", "tried"), ("look at", "look_at")):

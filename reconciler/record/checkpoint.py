@@ -84,7 +84,9 @@ def load(path: Path) -> Checkpoint:
     try:
         return parse(path.read_text("utf-8"), where=str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise StoreError(f"the checkpoint cannot be read: {error}", where=str(path)) from error
+        why = error.strerror if isinstance(error, OSError) else error
+        todo = "Name the file that `stackmend ledger checkpoint` wrote."
+        raise StoreError(f"the checkpoint cannot be read: {why}", where=str(path), todo=todo) from error
 
 
 def checkpoint(database: Database) -> Checkpoint:
@@ -105,6 +107,20 @@ def checkpoint(database: Database) -> Checkpoint:
         if kept is None:
             connection.execute(insert(CHECKPOINTS).values(seq=seq, document=signed.to_json()))
     return signed
+
+
+def write(database: Database, out: Path) -> Checkpoint:
+    """``checkpoint``, into a file. Raises StoreError if it cannot be written, LedgerCorrupt."""
+    made = checkpoint(database)
+    try:
+        out.write_text(made.to_json(), "utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"the checkpoint cannot be written: {error.strerror}",
+            where=str(out),
+            todo="Name a file in a folder that exists and is writable.",
+        ) from error
+    return made
 
 
 def known_checkpoints(database: Database) -> tuple[Checkpoint, ...]:
@@ -135,7 +151,11 @@ def _private_key(database: Database, *, make: bool = False) -> Ed25519PrivateKey
         mode = stat.S_IMODE(path.stat().st_mode)
         pem = path.read_bytes()
     except OSError as error:
-        raise StoreError(f"the checkpoint key cannot be read or made: {error.strerror}", where=str(path)) from error
+        raise StoreError(
+            f"the checkpoint key cannot be read or made: {error.strerror}",
+            where=str(path),
+            todo="Put the key of this ledger there, or name it as checkpoint_key.",
+        ) from error
     if mode & 0o077:
         raise StoreError(
             f"the checkpoint key may be read by others (mode {mode:o})",

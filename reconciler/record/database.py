@@ -55,8 +55,12 @@ class Database:
         try:
             parsed = make_url(url)
             engine = _engine(parsed)
-        except (ArgumentError, NoSuchModuleError, ImportError) as error:
-            raise StoreError(f"store_url cannot be used: {type(error).__name__}", where=_shown(url)) from error
+        except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
+            raise StoreError(
+                f"store_url cannot be used: {type(error).__name__}",
+                where=_shown(url),
+                todo="It looks like sqlite:///path or postgresql+psycopg://host/name; its driver has to be installed.",
+            ) from error
         beside = (
             Path(f"{parsed.database}.key") if parsed.get_backend_name() == "sqlite" else Path(".stackmend/ledger.key")
         )
@@ -122,6 +126,14 @@ class Database:
     def _failing_clearly(self, what: str) -> Iterator[None]:
         try:
             yield
+        except ValueError as error:
+            # A document or a moment in it is none.
+            raise StoreError(
+                f"could not be {what}: it holds something that cannot be understood: {error}",
+                where=self.where,
+                why="It was damaged, or something else wrote to it.",
+                todo="Keep it as evidence and restore a copy; `stackmend ledger verify` checks the ledger.",
+            ) from error
         except SQLAlchemyError as error:
             # The driver's own words only: SQLAlchemy's hold the statement and its parameters.
             words = str(getattr(error, "orig", None) or type(error).__name__)
@@ -140,7 +152,11 @@ def _engine(url: URL) -> Engine:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"its folder cannot be made: {error.strerror}", where=str(url)) from error
+        raise StoreError(
+            f"its folder cannot be made: {error.strerror}",
+            where=str(url),
+            todo="Name another store_url, or a folder that exists and is writable.",
+        ) from error
     engine = create_engine(url)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

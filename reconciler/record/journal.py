@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select
 
 from reconciler.errors import LeaseLost, RepairRefused, StoreError, TenantPaused
-from reconciler.model import ESCALATE, TOUCHED_NOTHING, Attempt, Outcome, Repair, Urn
-from reconciler.record import documents, escalated, ledger, standing
+from reconciler.model import ESCALATE, TOUCHED_NOTHING, Attempt, Outcome, Repair, Status, Urn
+from reconciler.record import documents, escalated, ledger, marks, standing
 from reconciler.record.clock import moment, text
 from reconciler.record.database import Database
 from reconciler.record.lease import Lease
@@ -132,6 +132,9 @@ class Journal:
             at = text(self._database.clock.now())
             connection.execute(insert(OUTCOMES).values(intent=intent, at=at, outcome=documents.from_outcome(outcome)))
             connection.execute(delete(OPEN).where(OPEN.c.intent == intent))
+            if outcome.status is Status.HEALED:
+                members = documents.to_repair(document).members
+                marks.note_repaired(connection, self._database, self._cell, members)
             self._append(
                 connection,
                 "outcome",

@@ -12,7 +12,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -33,6 +33,16 @@ _log = structlog.get_logger(__name__)
 
 class LeaseHeld(LeaseLost):
     """Another reconciler holds the cell. Nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a cell's lease now, as far as can be known from here."""
+
+    token: int
+    process: Process
+    since: datetime
+    until: datetime
 
 
 class Lease:
@@ -155,6 +165,16 @@ class Lease:
             why=f"Lease number {self.token}: {self._lost}.",
             todo="Nothing more is written; the next pass looks again.",
         )
+
+
+def holder(database: Database, cell: str) -> Holder | None:
+    """Who holds a cell; None if anybody could take it now."""
+    with database.read() as connection:
+        row = connection.execute(select(LEASES).where(LEASES.c.cell == cell)).one_or_none()
+        if row is None or not row.holder:
+            return None
+        found = Holder(row.token, Process(**json.loads(row.process)), moment(row.acquired), moment(row.expires))
+    return None if database.clock.now() >= found.until or is_dead(found.process) else found
 
 
 def _why_free(cell: str, holder: Process, expires: str, now: datetime) -> str:

@@ -1,4 +1,4 @@
-"""Which process holds a lease or a lock, said so exactly that another process can know whether it is dead.
+"""Which process holds a lease or a lock, so exactly that another can know whether it is dead, and who runs this one.
 
 A host name and a process number are not enough: numbers are reused, containers have numbers of their own, and two
 machines may bear one name. Only what the very same running kernel says about the very same process counts.
@@ -7,6 +7,7 @@ machines may bear one name. Only what the very same running kernel says about th
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,16 @@ def process_of(pid: int) -> Process:
     """A process of this machine, by the number that it has here."""
     started = _state(pid)
     return Process(socket.gethostname(), pid, _boot(), _namespace(), started[1] if started else "")
+
+
+def this_person() -> str:
+    """The account that runs this process, and its machine, as the system says; the environment could say anything."""
+    number = os.getuid()
+    try:
+        account = pwd.getpwuid(number).pw_name
+    except KeyError:
+        account = f"uid {number}"
+    return f"{account}@{socket.gethostname()}"
 
 
 def is_dead(process: Process) -> bool:

@@ -194,6 +194,20 @@ BREAKERS = Table(
 )
 """The breakers that are open. An empty tenant is the whole cell."""
 
+MARKS = Table(
+    "marks",
+    METADATA,
+    Column("cell", String(100), primary_key=True),
+    Column("instance", String(64), primary_key=True),
+    Column("urn", String(1024), nullable=False),
+    Column("tenant", String(100), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("who", String(255), nullable=False),
+    Column("since", String(32), nullable=False),
+    Column("repaired", String(32)),
+)
+"""Servers that a person says were broken into."""
+
 PROGRAMS = Table(
     "programs",
     METADATA,

@@ -25,7 +25,7 @@ RUNS_WITH_FINDINGS = 50
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One pass. ``finished`` is None while it runs, and for ever if it was killed."""
+    """One pass. ``finished`` is None while it runs, and for ever if it failed or was killed."""
 
     run_id: str
     cell: str
@@ -34,6 +34,11 @@ class Run:
     started: datetime
     finished: datetime | None
     summary: Mapping[str, Any]
+
+    @property
+    def failed(self) -> str:
+        """Why it ended before it was done; empty if it did not, or was killed."""
+        return str(self.summary.get("failed", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,26 @@ class Store(Database):
             payload = {"run": run_id, "kind": kind}
             ledger.append(connection, self, cell=cell, actor=actor, event="run begun", payload=payload)
 
+    def note_run(self, run_id: str, *, summary: Mapping[str, Any], findings: Sequence[Finding]) -> None:
+        """Keep what a pass has found and decided so far, so that it can be explained while it acts, or has died.
+
+        Raises StoreError.
+        """
+        with self.write() as connection:
+            document = ledger.canonical(scrub(summary))
+            connection.execute(update(RUNS).where(RUNS.c.run_id == run_id).values(summary=document))
+            _keep(connection, run_id, findings)
+
+    def fail_run(self, run_id: str, reason: str, *, actor: str) -> None:
+        """Note that a pass ended before it was done, and why; what was noted of it stays. Raises StoreError."""
+        reason = scrub(reason)
+        with self.write() as connection:
+            run = connection.execute(select(RUNS).where(RUNS.c.run_id == run_id)).one()
+            document = ledger.canonical(json.loads(run.summary) | {"failed": reason})
+            connection.execute(update(RUNS).where(RUNS.c.run_id == run_id).values(summary=document))
+            payload = {"run": run_id, "kind": run.kind, "reason": reason}
+            ledger.append(connection, self, cell=run.cell, actor=actor, event="run failed", payload=payload)
+
     def finish_run(self, run_id: str, *, summary: Mapping[str, Any], findings: Sequence[Finding], actor: str) -> None:
         """Note how a pass ended: ``summary`` as JSON, and its findings.
 
@@ -77,12 +102,7 @@ class Store(Database):
             document = ledger.canonical(scrub(summary))
             finished = text(self.clock.now())
             connection.execute(update(RUNS).where(RUNS.c.run_id == run_id).values(finished=finished, summary=document))
-            rows = [
-                {"run_id": run_id, "position": i, "finding_id": f.id, "document": documents.from_finding(f)}
-                for i, f in enumerate(kept)
-            ]
-            if rows:
-                connection.execute(insert(FINDINGS), rows)
+            _keep(connection, run_id, kept)
             self._forget_old_findings(connection, run.cell)
             payload = {
                 "run": run_id,
@@ -103,7 +123,7 @@ class Store(Database):
         """The latest runs of a cell, newest first."""
         query = select(RUNS).where(RUNS.c.cell == cell).order_by(RUNS.c.started.desc(), RUNS.c.run_id.desc())
         with self.read() as connection:
-            return tuple(_run(row) for row in connection.execute(query.limit(limit)))
+            return tuple(run_of(row) for row in connection.execute(query.limit(limit)))
 
     def repaired_before(self, cell: str) -> bool:
         """Whether a pass that repairs has ever ended in this cell."""
@@ -130,13 +150,13 @@ class Store(Database):
         )
         with self.read() as connection:
             rows = connection.execute(query).all()
-        ids = sorted({row.finding_id for row in rows})
-        if len(ids) > 1 and finding_id not in ids:
-            raise StoreError(
-                f"{finding_id} fits {len(ids)} findings", why=", ".join(ids[:10]), todo="Write it in full."
-            )
-        exact = [row for row in rows if row.finding_id == finding_id] or rows
-        return (_run(exact[0]), documents.to_finding(exact[0].document)) if exact else None
+            ids = sorted({row.finding_id for row in rows})
+            if len(ids) > 1 and finding_id not in ids:
+                raise StoreError(
+                    f"{finding_id} fits {len(ids)} findings", why=", ".join(ids[:10]), todo="Write it in full."
+                )
+            exact = [row for row in rows if row.finding_id == finding_id] or rows
+            return (run_of(exact[0]), documents.to_finding(exact[0].document)) if exact else None
 
     def pause(self, cell: str, *, reason: str, who: str, tenant: str | None = None) -> None:
         """Stop repairs in a cell, or of one tenant of it, until ``resume``; survives restarts. Raises StoreError."""
@@ -149,12 +169,13 @@ class Store(Database):
             payload = {"tenant": tenant, "reason": reason}
             ledger.append(connection, self, cell=cell, actor=who, event="paused", payload=payload)
 
-    def resume(self, cell: str, *, who: str, tenant: str | None = None) -> bool:
+    def resume(self, cell: str, *, who: str, tenant: str | None = None, reason: str = "") -> bool:
         """End a pause. Returns whether there was one; a pause of the cell and one of a tenant are apart."""
         with self.write() as connection:
             if not connection.execute(_delete_pause(cell, tenant)).rowcount:
                 return False
-            ledger.append(connection, self, cell=cell, actor=who, event="resumed", payload={"tenant": tenant})
+            payload = {"tenant": tenant, "reason": scrub(reason)}
+            ledger.append(connection, self, cell=cell, actor=who, event="resumed", payload=payload)
         return True
 
     def pauses(self, cell: str) -> tuple[Pause, ...]:
@@ -170,7 +191,7 @@ class Store(Database):
         """The declared set of the last successful update, as the JSON that ``save_baseline`` was given."""
         with self.read() as connection:
             document = connection.execute(select(BASELINES.c.document).where(BASELINES.c.cell == cell)).scalar()
-        return json.loads(document) if document is not None else None
+            return json.loads(document) if document is not None else None
 
     def save_baseline(self, cell: str, version: int, document: Mapping[str, Any], *, actor: str) -> None:
         """Keep a declared set, without secrets, as the baseline; the ledger tells when it changes."""
@@ -190,7 +211,7 @@ class Store(Database):
         query = select(SPELLINGS.c.document).where(SPELLINGS.c.cell == cell, SPELLINGS.c.version == version)
         with self.read() as connection:
             document = connection.execute(query).scalar()
-        return json.loads(document) if document is not None else None
+            return json.loads(document) if document is not None else None
 
     def save_spellings(
         self, cell: str, version: int, document: Mapping[str, Any], *, new: Sequence[str], actor: str
@@ -208,7 +229,19 @@ class Store(Database):
                 ledger.append(connection, self, cell=cell, actor=actor, event="normalisation", payload=payload)
 
 
-def _run(row: Row[Any]) -> Run:
+def _keep(connection: Connection, run_id: str, findings: Sequence[Finding]) -> None:
+    """Keep a run's findings that did not pass, in place of what was kept of it before."""
+    connection.execute(delete(FINDINGS).where(FINDINGS.c.run_id == run_id))
+    rows = [
+        {"run_id": run_id, "position": i, "finding_id": f.id, "document": documents.from_finding(f)}
+        for i, f in enumerate(f for f in findings if f.verdict is not Verdict.PASS)
+    ]
+    if rows:
+        connection.execute(insert(FINDINGS), rows)
+
+
+def run_of(row: Row[Any]) -> Run:
+    """A run as its row says."""
     finished = moment(row.finished) if row.finished is not None else None
     return Run(row.run_id, row.cell, row.kind, moment(row.started), finished, json.loads(row.summary))
 

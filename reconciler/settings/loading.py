@@ -16,6 +16,7 @@ from reconciler.settings.settings import PREFIX, Settings
 
 FILE = "stackmend.toml"
 LARGEST_FILE_BYTES = 1_000_000
+_TODO = "Nothing was changed. See docs/settings.md."
 
 
 def load(**overrides: Any) -> Settings:
@@ -30,7 +31,8 @@ def load(**overrides: Any) -> Settings:
     try:
         in_environment = EnvSettingsSource(Settings)()
     except SettingsError as error:
-        raise ConfigurationError(f"an environment variable cannot be read: {error}", where=PREFIX + "*") from error
+        what = f"an environment variable cannot be read: {error}"
+        raise ConfigurationError(what, where=PREFIX + "*", todo=_TODO) from error
     given = {key: value for key, value in overrides.items() if value is not None}
     merged = _merge(_merge(_beside(path, in_file), in_environment), given)
     try:
@@ -45,9 +47,9 @@ def _read(path: Path) -> dict[str, Any]:
         size = path.stat().st_size
         raw = path.read_bytes() if size <= LARGEST_FILE_BYTES else b""
     except OSError as error:
-        raise ConfigurationError(f"cannot be read: {error.strerror}", where=where) from error
+        raise ConfigurationError(f"cannot be read: {error.strerror}", where=where, todo=_TODO) from error
     if size > LARGEST_FILE_BYTES:
-        raise ConfigurationError(f"is {size} bytes, allowed are {LARGEST_FILE_BYTES}", where=where)
+        raise ConfigurationError(f"is {size} bytes, allowed are {LARGEST_FILE_BYTES}", where=where, todo=_TODO)
     try:
         return tomllib.loads(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -56,7 +58,7 @@ def _read(path: Path) -> dict[str, Any]:
             f"byte {raw[error.start]:#04x} is not UTF-8", where=f"{where}, line {line}", todo="Save the file as UTF-8."
         ) from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"is not TOML: {error}", where=where) from error
+        raise ConfigurationError(f"is not TOML: {error}", where=where, todo=_TODO) from error
 
 
 def _beside(path: Path, in_file: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,7 +107,7 @@ def _explained(
             reason = problem["msg"].removeprefix("Value error, ")
             shown = "" if keys == ["store_url"] else f" = {problem['input']!r}"
             problems.append(f"{source}: {dotted}{shown}: {reason}")
-    return ConfigurationError("; ".join(problems), where="settings", todo="Nothing was changed. See docs/settings.md.")
+    return ConfigurationError("; ".join(problems), where="settings", todo=_TODO)
 
 
 def _holds(source: Mapping[str, Any], keys: list[str]) -> bool:

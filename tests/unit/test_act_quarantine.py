@@ -16,7 +16,7 @@ from reconciler.model import Repair, Status, Verdict
 from reconciler.ports import OpenIntent
 from sandbox.faults.registry import FAULTS
 from sandbox.lifecycle import Sandbox
-from tenancy.tags import COMPROMISED, FORENSIC, KEEP_UNTIL, QUARANTINED_FROM
+from tenancy.tags import FORENSIC, KEEP_UNTIL, QUARANTINED_FROM
 from tests.unit.act_fleet import Killed
 from tests.unit.sandbox_stage import Intent, Stage
 from tests.unit.sandbox_worlds import emptied, running
@@ -180,14 +180,3 @@ def test_a_tag_alone_ends_no_server(sandbox: Sandbox, spoiled: str) -> None:
     work = Repair("dispose", scene.group.tenant, (scene.group.urn,), (), "over", members=(scene.victim,))
     assert scene.run(work)[0] is Status.REFUSED
     assert scene.server()["State"]["Name"] == "running"
-
-
-def test_a_person_marks_a_server(sandbox: Sandbox) -> None:
-    """What a person says is put on the server in characters that a tag may have, and is found by the next look."""
-    scene = Scene(sandbox, 2)
-    other = next(i for i in scene.world.members() if i != scene.victim)
-    mark = Repair("mark", scene.group.tenant, (scene.group.urn,), (), "odd <traffic>\n", members=(other,))
-    assert scene.run(mark)[0] is Status.HEALED
-    assert ("health.compromised", other) in scene.failing()
-    rows = scene.world.victim.ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": [other]}])["Tags"]
-    assert {t["Key"]: t["Value"] for t in rows}[COMPROMISED] == "odd _traffic_"

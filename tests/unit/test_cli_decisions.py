@@ -11,8 +11,12 @@ from typer.testing import CliRunner
 
 from reconciler.cli import app
 from reconciler.decisions import Breaker, Cause
+from reconciler.declare import baseline
 from reconciler.errors import ConfigurationError
-from reconciler.record import standing
+from reconciler.model import Repair
+from reconciler.record import marks, standing
+from reconciler.record.journal import Journal
+from reconciler.record.lease import Lease
 from reconciler.record.ledger import entries
 from reconciler.record.store import Store
 from tests.unit.plan_worlds import NOW, cell, finding, resource, scan
@@ -90,3 +94,79 @@ def test_a_pause_from_the_command_line_reaches_the_next_plan(store: Store) -> No
     assert [d.code for d in made.deferrals] == ["paused"]
     typed("resume", "--tenant", "acme")
     assert passed(store, decider(store), scan(cell(ACME), finding(ACME))).repairs
+
+
+def looked_at(store: Store) -> None:
+    """A pass has read the cell, with one tenant."""
+    store.save_baseline("dev", 1, baseline.to_json(cell(ACME)), actor="me")
+
+
+def test_a_misspelt_tenant_is_not_paused(store: Store) -> None:
+    """B22: it would pause nobody; the error names the tenants there are, and an empty name is not the whole cell."""
+    looked_at(store)
+    for wrong in ("acem", "", " ", "*"):
+        assert "One of: acme." in refused("pause", "--tenant", wrong, "--reason", "x")
+    assert store.pauses("dev") == ()
+    assert "acme" in typed("pause", "--tenant", "acme", "--reason", "x")
+
+
+def test_a_pause_does_not_fail_for_want_of_knowledge(store: Store) -> None:
+    """Before any pass nobody knows the tenants: the pause holds as typed, with a warning; an empty name is refused."""
+    assert "--tenant is empty" in refused("pause", "--tenant", " ", "--reason", "x")
+    assert "no pass has read this cell yet" in typed("pause", "--tenant", "acem", "--reason", "x")
+    assert [p.tenant for p in store.pauses("dev")] == ["acem"]
+
+
+def test_pause_and_resume_tell_what_is_paused(store: Store) -> None:
+    """Who, since when and why, as a table and as JSON; what is left after one was resumed; what is, if nothing fits."""
+    looked_at(store)
+    typed("pause", "--reason", "migration")
+    both = json.loads(typed("pause", "--tenant", "acme", "--reason", " audit ", "--output", "json"))
+    assert [(p["tenant"], p["reason"]) for p in both["pauses"]] == [(None, "migration"), ("acme", "audit")]
+    assert all(p["who"] and p["since"] for p in both["pauses"])
+    told = typed("resume", "--reason", "it is over")
+    assert "acme" in told
+    assert "migration" not in told
+    assert json.loads(entries(store)[-1].payload) == {"tenant": None, "reason": "it is over"}
+    assert "Paused are: acme." in refused("resume")
+    assert "Nothing is paused" in typed("resume", "--tenant", "acme")
+
+
+def test_status_shows_what_is_in_force(store: Store) -> None:
+    """Pauses, breakers, what waits and what was approved, marks, repairs and who holds the cell; it changes nothing."""
+    made = passed(store, decider(store, modes=[ASK]), scan(cell(ACME), finding(ACME)))
+    typed("approve", made.id, "--note", "CHG-1")
+    typed("pause", "--tenant", "acme", "--reason", "audit")
+    opened = Breaker("acme", Cause.FAILING, frozenset({"urn:a"}), "12 of 52", NOW, "breaker.share")
+    standing.save_breakers(store, "dev", [opened], actor="ci")
+    marks.mark(store, "dev", instance="i-1", group=ACME.urn, tenant="acme", reason="mining", who="kim")
+    lease = Lease.acquire(store, "dev", seconds=60, actor="me")
+    work = Repair("reapply", "other", (ACME.urn,), ("f-1",), "it drifted")
+    Journal(lease, run_id="run", actor="me").intend(work)
+    before = entries(store)
+    found = json.loads(typed("status", "--output", "json"))
+    assert [p["tenant"] for p in found["pauses"]] == ["acme"]
+    assert [b["cause"] for b in found["breakers"]] == ["failing"]
+    assert (found["proposed"]["plan"], len(found["approvals"][0]["left"])) == (made.id, 1)
+    assert [m["server"] for m in found["marked"]] == ["i-1"]
+    assert [(r["repair_id"], r["state"]) for r in found["repairs"]] == [(work.id, "in progress")]
+    assert (found["latest"]["kind"], bool(found["holder"]["pid"])) == ("plan", True)
+    table = typed("status")
+    for words in ("audit", "12 of 52", "CHG-1", "mining", work.id, "in progress", f"stackmend approve {made.id}"):
+        assert words in table
+    assert entries(store) == before
+    lease.release()
+    assert json.loads(typed("status", "--output", "json"))["repairs"][0]["state"] == "cut off"
+
+
+def test_status_of_a_quiet_cell_says_so(store: Store) -> None:
+    """Nothing is told as nothing, not as an empty page."""
+    told = typed("status")
+    assert "none is on record" in told
+    store.begin_run("r1", "dev", "scan", actor="me")
+    store.fail_run("r1", "no Pulumi CLI", actor="me")
+    assert "failed: no Pulumi CLI" in typed("status")
+    history = typed("history")
+    assert "failed" in history
+    assert "no Pulumi CLI" in history
+    assert json.loads(typed("history", "--output", "json"))["runs"][0]["failed"] == "no Pulumi CLI"

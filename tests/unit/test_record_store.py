@@ -52,6 +52,21 @@ def test_a_run_ends_once_and_only_if_it_began(store: Store, run_id: str) -> None
         store.finish_run(run_id, summary={}, findings=(), actor="ci")
 
 
+def test_what_a_pass_decided_is_there_before_it_ends(store: Store) -> None:
+    """What was noted is kept when the pass fails, with the reason, and replaced when it ends."""
+    for run_id in ("r1", "r2"):
+        store.begin_run(run_id, "dev", "repair", actor="ci")
+        store.note_run(run_id, summary={"plan": {"id": "p-1"}}, findings=[finding("a"), finding("b", Verdict.PASS)])
+        assert store.findings(run_id) == (finding("a"),)
+    store.fail_run("r1", "password=hunter2hunter2 was wrong", actor="ci")
+    store.finish_run("r2", summary={"healed": 1}, findings=[finding("c")], actor="ci")
+    done, failed = sorted(store.runs("dev"), key=lambda run: run.failed)
+    assert (done.summary, done.failed, store.findings("r2")) == ({"healed": 1}, "", (finding("c"),))
+    assert (failed.summary["plan"], failed.finished) == ({"id": "p-1"}, None)
+    assert "hunter2" not in failed.failed + entries(store)[-2].payload
+    assert not [e for e in entries(store) if e.event == "run failed" and "hunter2" in e.payload]
+
+
 def test_findings_come_back_as_they_were(store: Store) -> None:
     """What did not pass is kept whole and in order, with the same ids; what passed is only counted."""
     accepted = AcceptedBy("kim", "known", START + timedelta(days=30))
