@@ -155,13 +155,13 @@ class Acting:
         if sessions is not None:
             engine.acts_as(sessions.environment)
 
-        def look(urns: Collection[Urn]) -> tuple[Finding, ...]:
+        def look(urns: Collection[Urn], *, probing: bool = False) -> tuple[Finding, ...]:
             # The state is read again: a repair gives resources new ids, and somebody may have deployed.
             nonlocal current, changes
             before, changes = changes, engine.changes
             current = self._declared(again=before == changes)
             engine.known(self._outside.recorded)
-            return self._looking.judged(current, urns)[1]
+            return self._looking.judged(current, urns, probing=probing)[1]
 
         def fleet(group: Urn) -> Fleet | Unreadable:
             # Servers may stand behind a target group that the engine has made since; nothing else brings a new one.
@@ -198,6 +198,7 @@ class Acting:
             state=engine,
             unsettled=unsettled,
             apart=sessions is not None,
+            asking=partial(look, probing=True) if self._settings.probe.targets else None,
             pause=lambda tenant, why: self._store.pause(self._cell, tenant=tenant, reason=why, who="stackmend"),
             now=self._outside.now,
         )

@@ -7,7 +7,7 @@ that may have written open: the next pass looks at what they left behind before 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.act import wellbeing
 from reconciler.act.batch import repair_together
@@ -19,6 +19,7 @@ from reconciler.errors import LeaseLost, RepairRefused, StackmendError, TenantPa
 from reconciler.model import Outcome, Plan, Repair, Status, Urn
 
 _STOPPING = (LeaseLost, Interrupted, EngineStopped)
+_MAY_HAVE_WRITTEN = frozenset({Status.HEALED, Status.NOT_HEALED, Status.ROLLED_BACK})
 
 
 def act(plan: Plan, tools: Tools, *, dry_run: bool = False) -> tuple[Outcome, ...]:
@@ -70,6 +71,14 @@ def _declarative(repair: Repair) -> bool:
     return strategy is not None and strategy.declarative
 
 
+def _worse_off(ending: Ending, why: str) -> Ending:
+    """What is told of a repair whose tenant is worse off, besides what became of it."""
+    did = "it healed what it was for" if ending.status is Status.HEALED else f"{ending.status.value}: {ending.reason}"
+    told = f"{did}, but the tenant is worse off since: {why}"
+    stop = "it cannot be undone safely, so the tenant's repairs are paused"
+    return replace(ending, status=Status.NOT_HEALED, reason=f"{told}; {stop}")
+
+
 @dataclass(frozen=True, slots=True)
 class _Open:
     number: int | None
@@ -98,8 +107,10 @@ class _Work:
             declarative = [r for r in ready if _declarative(r)]
             if declarative:
                 for repair, ending in repair_together(declarative, self.tools, self.healthy, dry_run=self.dry_run):
-                    if ending.status is Status.HEALED:
+                    if ending.status in _MAY_HAVE_WRITTEN:
                         endings.append((repair, ending))
+                        # It is not concluded yet, but what needs it must know.
+                        self.ended[repair.id] = ending.status
                     else:
                         self.end(repair, ending)
             for repair in ready:
@@ -128,26 +139,21 @@ class _Work:
     ) -> Sequence[tuple[Repair, Ending]]:
         """The endings, with those of tenants that are worse off than before the turn as failures.
 
-        A replacement of servers undoes itself while it still can. What has been set back to its declaration cannot be
-        undone: the state before was a fault, and bringing it back would be another. So the tenant's repairs stop here,
-        until a person has looked.
+        Also where a repair failed: an update that is half done hurts soonest. A replacement of servers undoes itself
+        while it still can. What has been set back to its declaration cannot be undone: the state before was a fault,
+        and bringing it back would be another. So the tenant's repairs stop here, until a person has looked.
         """
-        healed = {r.tenant for r, ending in endings if ending.status is Status.HEALED}
-        if not healed or not (before.serving or before.verdicts):
+        written = {r.tenant for r, ending in endings if ending.status in _MAY_HAVE_WRITTEN}
+        if not written or not (before.serving or before.verdicts):
             return endings
-        found = {t: why for t, why in wellbeing.worse(before, self.tools).items() if t in healed}
+        found = {t: why for t, why in wellbeing.worse(before, self.tools).items() if t in written}
         for tenant, why in found.items():
             self.stopped[tenant] = why
             if self.tools.pause is not None:
-                self.tools.pause(tenant, f"a repair made the tenant worse: {why}")
-        stop = "it cannot be undone safely, so the tenant's repairs are paused"
-        words = "it healed what it was for, but the tenant is worse off since"
+                self.tools.pause(tenant, f"it is worse off since a repair: {why}")
         return [
-            (
-                r,
-                Ending(Status.NOT_HEALED, f"{words}: {found[r.tenant]}; {stop}"),
-            )
-            if ending.status is Status.HEALED and r.tenant in found
+            (r, _worse_off(ending, found[r.tenant]))
+            if r.tenant in found and ending.status in _MAY_HAVE_WRITTEN
             else (r, ending)
             for r, ending in endings
         ]

@@ -85,6 +85,8 @@ class Tools:
     """Resources whose create was cut off and whose existence is unknown: nothing may touch them."""
     apart: bool = False
     """Whether each tenant has an identity of its own, so that no update of the engine may concern two of them."""
+    asking: Look | None = None
+    """As ``look``, with the tenants' endpoints asked, too; None where nobody's are."""
     pause: Callable[[str, str], None] | None = None
     """Pauses a tenant's repairs, with the reason, until a person resumes them."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)

@@ -1,4 +1,5 @@
-"""Whether a tenant is worse off than before: what served and does not now, and alarms that rang since.
+"""Whether a tenant is worse off than before: what served and does not now, alarms that rang and endpoints that fell
+silent since.
 
 Only what was well before counts. A server that was in no use before its listener came back, and proves sick then, was
 sick before; a repair that uncovers a fault has not made it.
@@ -20,7 +21,7 @@ log = structlog.get_logger(__name__)
 WATCHED = frozenset({"aws:cloudwatch/metricAlarm:MetricAlarm", "aws:lb/loadBalancer:LoadBalancer"})
 """Types that have health findings of their own."""
 JOINING = frozenset({"initial", "unregistered"})
-RULES = frozenset({"health.alarm", "health.resource-failed"})
+RULES = frozenset({"health.alarm", "health.endpoint", "health.resource-failed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,8 @@ class Wellbeing:
     """Healthy servers by group."""
     joining: frozenset[Urn] = frozenset()
     """Groups with running servers that their load balancer has not judged yet."""
-    verdicts: Mapping[str, Finding] = field(default_factory=dict)
-    """Health findings on alarms and load balancers, by id."""
+    verdicts: Mapping[tuple[str, Urn], Finding] = field(default_factory=dict)
+    """Health findings on alarms and load balancers, by rule and resource: one that was replaced has another id."""
 
     def fills(self, before: Wellbeing) -> bool:
         """Whether a group that serves with fewer servers than before has some that are still to be judged."""
@@ -54,7 +55,7 @@ def of(tenants: Collection[str | None], tools: Tools, *, without: Urn | None = N
     found: tuple[Finding, ...] = ()
     if watched:
         try:
-            found = tools.look(watched)
+            found = (tools.asking or tools.look)(watched)
         except LeaseLost:
             raise
         except StackmendError as error:
@@ -62,7 +63,7 @@ def of(tenants: Collection[str | None], tools: Tools, *, without: Urn | None = N
                 "whether the tenants are worse off cannot be seen", tenants=sorted(map(str, tenants)), why=str(error)
             )
             found = ()
-    return Wellbeing(serving, frozenset(joining), {f.id: f for f in found if f.rule in RULES})
+    return Wellbeing(serving, frozenset(joining), {(f.rule, f.urn): f for f in found if f.rule in RULES})
 
 
 def worse(before: Wellbeing, tools: Tools) -> Mapping[str, str]:
@@ -93,9 +94,10 @@ def _compared(before: Wellbeing, now: Wellbeing, tools: Tools) -> dict[str, str]
         enough = min(count, int(size)) if isinstance(size, int | float) else count
         if resource and resource.tenant and now.serving.get(group, count) < enough:
             found[resource.tenant] = f"{now.serving[group]} servers of {resource.name} serve, and {count} did before"
-    for id_, finding in now.verdicts.items():
-        was = before.verdicts.get(id_)
-        rang = finding.verdict is Verdict.FAIL and finding.accepted is None
-        if finding.tenant and rang and was is not None and was.verdict is Verdict.PASS:
+    for key, finding in now.verdicts.items():
+        was = before.verdicts.get(key)
+        # An endpoint that was asked and is silent is one sign; that it answered before and is silent twice is enough.
+        bad = finding.verdict is Verdict.FAIL or (finding.verdict is Verdict.UNKNOWN and finding.signs)
+        if finding.tenant and bad and finding.accepted is None and was is not None and was.verdict is Verdict.PASS:
             found.setdefault(finding.tenant, finding.message)
     return found
