@@ -17,7 +17,7 @@ from reconciler.act.act import act
 from reconciler.act.tools import Tools
 from reconciler.errors import ConfigurationError, StackmendError
 from reconciler.looking import Looking
-from reconciler.model import GROUP, Declared, Finding, Fleet, Outcome, Plan, Repair, Unreadable, Urn
+from reconciler.model import GROUP, Declared, Finding, Fleet, Outcome, Plan, Repair, Unreadable, Urn, Value
 from reconciler.observe.observe import locate_pending, observe
 from reconciler.observe.reads import Failed
 from reconciler.outside import Outside, StackEngine
@@ -163,6 +163,9 @@ class Acting:
             engine.known(self._outside.recorded)
             return self._looking.judged(current, urns, probing=probing)[1]
 
+        def breaches(values: Mapping[Urn, Mapping[str, Value]]) -> tuple[Finding, ...]:
+            return self._looking.breaches(current, values)
+
         def fleet(group: Urn) -> Fleet | Unreadable:
             # Servers may stand behind a target group that the engine has made since; nothing else brings a new one.
             nonlocal current, changes
@@ -199,6 +202,7 @@ class Acting:
             unsettled=unsettled,
             apart=sessions is not None,
             asking=partial(look, probing=True) if self._settings.probe.targets else None,
+            breaches=breaches,
             pause=lambda tenant, why: self._store.pause(self._cell, tenant=tenant, reason=why, who="stackmend"),
             now=self._outside.now,
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from reconciler.act.steps import EnginePlan, EngineRun, Step
 from reconciler.errors import EngineError, EngineLocked
-from reconciler.model import Refreshed, Unreadable, Urn
+from reconciler.model import Refreshed, Unreadable, Urn, Value
 from simulator.layout import CELL
 from simulator.world import Killed, World
 
@@ -68,8 +68,15 @@ class SimEngine:
         raise AssertionError(f"nothing here acts under a role: {identity}")
 
     def preview(
-        self, targets: Sequence[Urn], tenants: Collection[str] | None = None, *, replace: Sequence[Urn] = ()
+        self,
+        targets: Sequence[Urn],
+        tenants: Collection[str] | None = None,
+        *,
+        replace: Sequence[Urn] = (),
+        overriding: Mapping[Urn, Mapping[str, Value]] | None = None,
     ) -> EnginePlan:
+        if overriding:
+            raise EngineError("the program here takes no inputs but its own")
         if replace:
             raise AssertionError("no event here makes a resource one that has to be replaced as a whole")
         self._start("preview")

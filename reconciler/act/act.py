@@ -15,8 +15,9 @@ from reconciler.act.needed import still_needed
 from reconciler.act.process import EngineStopped
 from reconciler.act.strategies import STRATEGIES
 from reconciler.act.tools import Ending, Interrupted, Tools
+from reconciler.act.undo import undo
 from reconciler.errors import LeaseLost, RepairRefused, StackmendError, TenantPaused
-from reconciler.model import Outcome, Plan, Repair, Status, Urn
+from reconciler.model import Finding, Outcome, Plan, Repair, Status, Urn
 
 _STOPPING = (LeaseLost, Interrupted, EngineStopped)
 _MAY_HAVE_WRITTEN = frozenset({Status.HEALED, Status.NOT_HEALED, Status.ROLLED_BACK})
@@ -71,12 +72,16 @@ def _declarative(repair: Repair) -> bool:
     return strategy is not None and strategy.declarative
 
 
-def _worse_off(ending: Ending, why: str) -> Ending:
-    """What is told of a repair whose tenant is worse off, besides what became of it."""
+def _worse_off(ending: Ending, why: str, kept: str, still: str | None) -> Ending:
+    """What is told of a repair whose tenant is worse off: ``kept`` says why it was not taken back, if it was not."""
     did = "it healed what it was for" if ending.status is Status.HEALED else f"{ending.status.value}: {ending.reason}"
     told = f"{did}, but the tenant is worse off since: {why}"
-    stop = "it cannot be undone safely, so the tenant's repairs are paused"
-    return replace(ending, status=Status.NOT_HEALED, reason=f"{told}; {stop}")
+    stop = "the tenant's repairs are paused"
+    if kept:
+        return replace(ending, status=Status.NOT_HEALED, reason=f"{told}; it was not taken back: {kept}; {stop}")
+    now = f"is still worse off: {still}" if still else "is well again"
+    back = f"what it changed was brought back as it was found, and the tenant {now}"
+    return replace(ending, status=Status.ROLLED_BACK, reason=f"{told}; {back}; {stop}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,8 @@ class _Work:
         self.ended: dict[str, Status] = {}
         self.stopped: dict[str | None, str] = {}
         """Tenants that a repair has made worse, with the reason: nothing more is done to them."""
+        self.seen: Sequence[Finding] = ()
+        """What the look right before this turn's writes has shown."""
 
     def do(self, turn: Sequence[Repair]) -> None:
         endings: list[tuple[Repair, Ending]] = []
@@ -139,24 +146,39 @@ class _Work:
     ) -> Sequence[tuple[Repair, Ending]]:
         """The endings, with those of tenants that are worse off than before the turn as failures.
 
-        Also where a repair failed: an update that is half done hurts soonest. A replacement of servers undoes itself
-        while it still can. What has been set back to its declaration cannot be undone: the state before was a fault,
-        and bringing it back would be another. So the tenant's repairs stop here, until a person has looked.
+        Also where a repair failed: an update that is half done hurts soonest. What was done is taken back where that
+        is right (``undo``). Either way the tenant's repairs stop here, until a person has looked.
         """
-        written = {r.tenant for r, ending in endings if ending.status in _MAY_HAVE_WRITTEN}
+        written = [(r, ending) for r, ending in endings if ending.status in _MAY_HAVE_WRITTEN]
         if not written or not (before.serving or before.verdicts):
             return endings
-        found = {t: why for t, why in wellbeing.worse(before, self.tools).items() if t in written}
+        concerned = {r.tenant for r, _ in written}
+        found = {t: why for t, why in wellbeing.worse(before, self.tools).items() if t in concerned}
+        kept: dict[str | None, str] = {}
         for tenant, why in found.items():
             self.stopped[tenant] = why
-            if self.tools.pause is not None:
-                self.tools.pause(tenant, f"it is worse off since a repair: {why}")
+            try:
+                kept[tenant] = self.taken_back([r for r, _ in written if r.tenant == tenant])
+            finally:
+                if self.tools.pause is not None:
+                    self.tools.pause(tenant, f"it is worse off since a repair: {why}")
+        still = wellbeing.worse(before, self.tools) if not all(kept.values()) else {}
         return [
-            (r, _worse_off(ending, found[r.tenant]))
-            if r.tenant in found and ending.status in _MAY_HAVE_WRITTEN
+            (r, _worse_off(ending, found[r.tenant], kept[r.tenant], still.get(r.tenant or "")))
+            if r.tenant in found and (r, ending) in written
             else (r, ending)
             for r, ending in endings
         ]
+
+    def taken_back(self, repairs: Sequence[Repair]) -> str:
+        """Take back all that was done to one tenant; why not, if it is not."""
+        try:
+            undo(repairs, self.seen, self.tools)
+        except _STOPPING:
+            raise
+        except StackmendError as error:
+            return str(error)
+        return ""
 
     def begin(self, repair: Repair) -> None:
         self.open[repair] = _Open(None, self.tools.clock())
@@ -184,7 +206,7 @@ class _Work:
         if not writing:
             return ready
         try:
-            findings = self.tools.look({u for r in writing for u in r.urns})
+            findings = self.seen = self.tools.look({u for r in writing for u in r.urns})
         except _STOPPING:
             raise
         except StackmendError as error:

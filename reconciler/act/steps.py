@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import EngineError
-from reconciler.model import Urn
+from reconciler.model import Urn, Value
 
 if TYPE_CHECKING:
     from pulumi.automation.events import EngineEvent, StepEventMetadata
@@ -56,6 +56,8 @@ class EnginePlan:
     """Whether the targets were read from AWS first."""
     replaced: tuple[Urn, ...] = ()
     """What was asked to be replaced."""
+    overridden: Mapping[Urn, Mapping[str, Value]] = field(default_factory=dict)
+    """Inputs that stood above the program's."""
 
     @property
     def writes(self) -> tuple[Step, ...]:

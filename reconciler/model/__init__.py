@@ -4,7 +4,14 @@ Everything here is frozen. Stages receive these values and return these values; 
 to Pulumi or to the store.
 """
 
-from reconciler.model.declared import ChangedDeclaration, Declared, DeclaredResource, PendingOperation, TenantFacts
+from reconciler.model.declared import (
+    UNDO,
+    ChangedDeclaration,
+    Declared,
+    DeclaredResource,
+    PendingOperation,
+    TenantFacts,
+)
 from reconciler.model.findings import (
     WHOLE,
     AcceptedBy,
@@ -39,6 +46,7 @@ from reconciler.model.values import GROUP, ResourceKind, Secret, Unreadable, Urn
 
 __all__ = [
     "GROUP",
+    "UNDO",
     "WHOLE",
     "AcceptedBy",
     "Attempt",

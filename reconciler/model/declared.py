@@ -8,6 +8,9 @@ from datetime import datetime
 
 from reconciler.model.values import Urn, Value
 
+UNDO = "stackmend undo"
+"""The message in the stack's history of an update that declares nothing: it brought back what a repair had changed."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeclaredResource:
