@@ -110,7 +110,9 @@ class _Work:
                 self.begin(repair)
             ready = self.checked(turn)
             writing = {r.tenant for r in ready if STRATEGIES[r.strategy].writes and not self.dry_run}
-            before = wellbeing.of(writing, self.tools)
+            # An alarm that is set right may ring for what was there all along: that is not the repair's doing.
+            alarms = {u for r in ready for u in r.urns if self.type_of(u) == wellbeing.ALARM}
+            before = wellbeing.of(writing, self.tools, without=alarms)
             declarative = [r for r in ready if _declarative(r)]
             if declarative:
                 for repair, ending in repair_together(declarative, self.tools, self.healthy, dry_run=self.dry_run):
@@ -179,6 +181,10 @@ class _Work:
         except StackmendError as error:
             return str(error)
         return ""
+
+    def type_of(self, urn: Urn) -> str:
+        resource = self.tools.declared.resources.get(urn)
+        return resource.type if resource else ""
 
     def begin(self, repair: Repair) -> None:
         self.open[repair] = _Open(None, self.tools.clock())

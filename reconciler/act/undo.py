@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from reconciler.act import wellbeing
 from reconciler.act.refreshed import top_level
 from reconciler.act.safety import refuse_unless
 from reconciler.act.strategies import reapply
@@ -24,6 +25,8 @@ Earlier = Mapping[Urn, Mapping[str, Value]]
 
 _PROPERTY = "drift.property"
 _RIGHTS = frozenset({"assumeRolePolicy", "policy"})
+_MEASURES = frozenset({"healthCheck", "healthCheckType"})
+"""Properties that decide who counts as well: the tenant would seem better for a weaker one, and not be it."""
 
 
 def undo(repairs: Sequence[Repair], seen: Sequence[Finding], tools: Tools) -> None:
@@ -39,7 +42,6 @@ def undo(repairs: Sequence[Repair], seen: Sequence[Finding], tools: Tools) -> No
         raise RepairRefused("what was there before does not keep the rules", why=found[0].message)
     tenants = frozenset(r.tenant for r in repairs if r.tenant is not None)
     targets = tuple(earlier)
-    tools.journal.ensure_held(tenants)
     plan = tools.engine.preview(targets, tenants, overriding=earlier)
     refuse_unless(plan, repairs, tools.declared, tools.kinds)
     for step in plan.writes:
@@ -75,6 +77,8 @@ def _earlier(repairs: Sequence[Repair], seen: Sequence[Finding], tools: Tools) -
                 raise RepairRefused(f"it is not known what was there before: {finding.message}")
             if finding.type.startswith("aws:iam/") or finding.property in _RIGHTS:
                 raise RepairRefused(f"rights are not given back: {finding.message}")
+            if finding.type == wellbeing.ALARM or finding.property in _MEASURES:
+                raise RepairRefused(f"it only tells how well the tenant is: {finding.message}")
             declared = resource.inputs[finding.property]
             # What no look returns (a password, say) is missing from what was seen: writing that would lose it.
             if _closed(declared) or _closed(finding.observed) or not _keys(declared) <= _keys(finding.observed):

@@ -18,7 +18,8 @@ from reconciler.model import GROUP, Finding, Fleet, Urn, Verdict
 
 log = structlog.get_logger(__name__)
 
-WATCHED = frozenset({"aws:cloudwatch/metricAlarm:MetricAlarm", "aws:lb/loadBalancer:LoadBalancer"})
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+WATCHED = frozenset({ALARM, "aws:lb/loadBalancer:LoadBalancer"})
 """Types that have health findings of their own."""
 JOINING = frozenset({"initial", "unregistered"})
 RULES = frozenset({"health.alarm", "health.endpoint", "health.resource-failed"})
@@ -40,12 +41,13 @@ class Wellbeing:
         return any(self.serving[group] < before.serving.get(group, 0) for group in self.joining)
 
 
-def of(tenants: Collection[str | None], tools: Tools, *, without: Urn | None = None) -> Wellbeing:
-    """How the tenants are now, but for the group ``without``. Raises LeaseLost; a look that fails shows nothing."""
-    mine = [r for r in tools.declared.resources.values() if r.tenant is not None and r.tenant in tenants]
+def of(tenants: Collection[str | None], tools: Tools, *, without: Collection[Urn] = ()) -> Wellbeing:
+    """How the tenants are now, but for what is in ``without``. Raises LeaseLost; a look that fails shows nothing."""
+    counted = (r for r in tools.declared.resources.values() if r.urn not in without)
+    mine = [r for r in counted if r.tenant is not None and r.tenant in tenants]
     serving: dict[Urn, int] = {}
     joining: set[Urn] = set()
-    for group in (r.urn for r in mine if r.type == GROUP and r.urn != without):
+    for group in (r.urn for r in mine if r.type == GROUP):
         fleet = tools.fleet(group)
         if isinstance(fleet, Fleet):
             serving[group] = len(fleet.healthy)

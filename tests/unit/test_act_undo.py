@@ -14,9 +14,11 @@ from reconciler.errors import EngineError, LeaseLost
 from reconciler.model import Finding, Fleet, Kind, Member, Outcome, Repair, Secret, Status, Unreadable, Urn, Value
 from tests.unit.act_world import GROUP, World, declared, differs, plan, repair, resource
 
-RULE = {"protocol": "tcp", "fromPort": 443}
-OPENED = [RULE, {"protocol": "tcp", "fromPort": 8443}]
+RULE: dict[str, Value] = {"protocol": "tcp", "fromPort": 443}
+OPENED: list[Value] = [RULE, {"protocol": "tcp", "fromPort": 8443}]
 WALL = resource("acme-wall", inputs={"ingress": [RULE], "policy": "{}", "tags": {"a": "b"}})
+DOOR = resource("acme-door", inputs={"healthCheck": {"path": "/"}})
+BELL = resource("acme-bell", "aws:cloudwatch/metricAlarm:MetricAlarm", inputs={"threshold": 1})
 ROLE = resource("acme-role", "aws:iam/role:Role", inputs={"path": "/"})
 SERVERS, SECOND = resource("acme-servers", GROUP), resource("acme-second", inputs={"ingress": []})
 
@@ -25,7 +27,7 @@ class Tenant:
     """A tenant whose servers serve only while somebody's own rule is in its firewall; it is set back."""
 
     def __init__(self, *found: Finding) -> None:
-        self.world = World(declared(WALL, ROLE, SERVERS, SECOND))
+        self.world = World(declared(WALL, DOOR, BELL, ROLE, SERVERS, SECOND))
         found = found or (differs(WALL, "ingress", OPENED),)
         self.world.broken = {f.urn: [g for g in found if g.urn == f.urn] for f in found}
         self.found, self.lost = found, 0
@@ -89,6 +91,8 @@ def test_what_hurt_is_taken_back() -> None:
         (differs(WALL, "ingress", [{"protocol": "tcp"}]), "not all of what was there"),
         (differs(WALL, "policy", '{"Statement": []}'), "rights are not given back"),
         (differs(ROLE, "path", "/other/"), "rights are not given back"),
+        (differs(DOOR, "healthCheck", {"path": "/always-well"}), "only tells how well"),
+        (differs(BELL, "threshold", 1000), "only tells how well"),
     ],
 )
 def test_what_was_there_must_be_known_and_harmless(found: Finding, why: str) -> None:

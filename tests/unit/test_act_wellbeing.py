@@ -133,6 +133,14 @@ def test_what_was_not_well_before_is_not_held_against_it(before: dict[str, Any])
     assert tenant.paused == []
 
 
+def test_an_alarm_that_is_set_right_may_ring() -> None:
+    """One that somebody had muted rings for what was there before: that is what its repair was for."""
+    tenant = Tenant(alarm=Verdict.FAIL)
+    tenant.world.breaks(BELL)
+    assert [o.status for o in tenant.act(repair("reapply", BELL))] == [Status.HEALED]
+    assert tenant.paused == []
+
+
 def test_an_endpoint_that_could_not_be_asked_is_not_held_against_it() -> None:
     """That nobody knows whether it answers is no sign that it does not (F23)."""
     tenant = Tenant(endpoint=(Verdict.UNKNOWN, ()))

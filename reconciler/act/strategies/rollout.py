@@ -57,7 +57,7 @@ class Rollout:
     def run(self) -> Ending:
         """Replace all, or up to the first that fails."""
         # Its own fleet is judged server by server.
-        self._well = wellbeing.of({self.repair.tenant}, self.tools, without=self.group)
+        self._well = wellbeing.of({self.repair.tenant}, self.tools, without=(self.group,))
         total = len(self.members)
         for number, instance in enumerate(self.members, 1):
             self.tell(f"server {number} of {total}: {instance}")
