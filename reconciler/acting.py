@@ -17,7 +17,7 @@ from reconciler.act import recovery
 from reconciler.act.tools import Tools
 from reconciler.errors import StackmendError
 from reconciler.looking import Looking
-from reconciler.model import Declared, Finding, Fleet, Outcome, Unreadable, Urn
+from reconciler.model import Declared, Finding, Fleet, Outcome, Unreadable, Urn, Value
 from reconciler.observe.observe import locate_pending, observe
 from reconciler.observe.reads import Failed
 from reconciler.outside import Outside, StackEngine
@@ -147,13 +147,16 @@ class Acting:
         if sessions is not None:
             engine.acts_as(sessions.environment)
 
-        def look(urns: Collection[Urn]) -> tuple[Finding, ...]:
+        def look(urns: Collection[Urn], *, probing: bool = False) -> tuple[Finding, ...]:
             # The state is read again: a repair gives resources new ids, and somebody may have deployed.
             nonlocal current, changes
             before, changes = changes, engine.changes
             current = self._declared(again=before == changes)
             engine.known(self._outside.recorded)
-            return self._looking.judged(current, urns)[1]
+            return self._looking.judged(current, urns, probing=probing)[1]
+
+        def breaches(values: Mapping[Urn, Mapping[str, Value]]) -> tuple[Finding, ...]:
+            return self._looking.breaches(current, values)
 
         def fleet(group: Urn) -> Fleet | Unreadable:
             # Servers may stand behind a target group that the engine has made since; nothing else brings a new one.
@@ -193,6 +196,8 @@ class Acting:
             state=engine,
             unsettled=unsettled,
             apart=sessions is not None,
+            asking=partial(look, probing=True) if self._settings.probe.targets else None,
+            breaches=breaches,
             pause=lambda tenant, why: self._store.pause(self._cell, tenant=tenant, reason=why, who="stackmend"),
             now=self._outside.now,
             # As the breaker has it: one fleet's trouble is no reason to stop the others.

@@ -17,6 +17,7 @@ from reconciler.model import (
     Declared,
     Finding,
     Fleet,
+    Kind,
     Observed,
     Path,
     Presence,
@@ -27,6 +28,7 @@ from reconciler.model import (
     Unreadable,
     Unseen,
     Urn,
+    Value,
     Verdict,
 )
 from reconciler.observe.observe import observe
@@ -117,6 +119,21 @@ class Looking:
             now=self._outside.now(),
             only=only,
             spellings=known.spellings,
+        )
+
+    def breaches(self, declared: Declared, values: Mapping[Urn, Mapping[str, Value]]) -> tuple[Finding, ...]:
+        """What no rule would pass, of these resources or newly of their tenants' others, if they had these values."""
+        tenants = {declared.resources[urn].tenant for urn in values}
+        only = {r.urn for r in declared.resources.values() if r.tenant in tenants}
+        observed, now = self.judged(declared, only)
+        resources = dict(observed.resources)
+        for urn, some in values.items():
+            resources[urn] = replace(resources[urn], properties={**resources[urn].properties, **some})
+        imagined = replace(observed, resources=resources)
+        then = self._verdicts(declared, imagined, only, self._spellings.known(declared))
+        already = {f.id for f in now if f.verdict is not Verdict.PASS and f.urn not in values}
+        return tuple(
+            f for f in then if f.kind is Kind.COMPLIANCE and f.verdict is not Verdict.PASS and f.id not in already
         )
 
     def scan(self, run_id: str, declared: Declared, only: Collection[Urn] | None, *, began: float) -> Scan:

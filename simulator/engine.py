@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from reconciler.act.steps import EnginePlan, EngineRun, Step
 from reconciler.errors import EngineError, EngineLocked
-from reconciler.model import Refreshed, Unreadable, Urn
+from reconciler.model import Refreshed, Unreadable, Urn, Value
 from reconciler.ports import EngineNotes
 from reconciler.record.process import Process
 from simulator.layout import CELL
@@ -75,8 +75,15 @@ class SimEngine:
         raise AssertionError(f"nothing here acts under a role: {identity}")
 
     def preview(
-        self, targets: Sequence[Urn], tenants: Collection[str] | None = None, *, replace: Sequence[Urn] = ()
+        self,
+        targets: Sequence[Urn],
+        tenants: Collection[str] | None = None,
+        *,
+        replace: Sequence[Urn] = (),
+        overriding: Mapping[Urn, Mapping[str, Value]] | None = None,
     ) -> EnginePlan:
+        if overriding:
+            raise EngineError("the program here takes no inputs but its own")
         if replace:
             raise AssertionError("no event here makes a resource one that has to be replaced as a whole")
         self._start("preview")

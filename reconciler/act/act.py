@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.act import wellbeing
 from reconciler.act.batch import repair_together
@@ -16,10 +16,12 @@ from reconciler.act.needed import still_needed
 from reconciler.act.process import EngineStopped
 from reconciler.act.strategies import STRATEGIES
 from reconciler.act.tools import Ending, Interrupted, Tools
+from reconciler.act.undo import undo
 from reconciler.errors import LeaseLost, RepairRefused, StackmendError, TenantPaused
-from reconciler.model import ESCALATE, Deadline, Outcome, Plan, Repair, Status, Urn
+from reconciler.model import ESCALATE, Deadline, Finding, Outcome, Plan, Repair, Status, Urn
 
 _STOPPING = (LeaseLost, Interrupted, EngineStopped)
+_MAY_HAVE_WRITTEN = frozenset({Status.HEALED, Status.NOT_HEALED, Status.ROLLED_BACK, Status.CONTINUES})
 
 
 def act(plan: Plan, tools: Tools, *, dry_run: bool = False) -> tuple[Outcome, ...]:
@@ -74,6 +76,18 @@ def _declarative(repair: Repair) -> bool:
     return strategy is not None and strategy.declarative
 
 
+def _worse_off(ending: Ending, why: str, kept: str, still: str | None) -> Ending:
+    """What is told of a repair whose tenant is worse off: ``kept`` says why it was not taken back, if it was not."""
+    did = "it healed what it was for" if ending.status is Status.HEALED else f"{ending.status.value}: {ending.reason}"
+    told = f"{did}, but the tenant is worse off since: {why}"
+    stop = "the tenant's repairs are paused"
+    if kept:
+        return replace(ending, status=Status.NOT_HEALED, reason=f"{told}; it was not taken back: {kept}; {stop}")
+    now = f"is still worse off: {still}" if still else "is well again"
+    back = f"what it changed was brought back as it was found, and the tenant {now}"
+    return replace(ending, status=Status.ROLLED_BACK, reason=f"{told}; {back}; {stop}")
+
+
 @dataclass(frozen=True, slots=True)
 class _Open:
     number: int | None
@@ -92,6 +106,8 @@ class _Work:
         """Tenants that a repair has made worse, with the reason: nothing more is done to them."""
         self.unfit: dict[str, set[tuple[Urn, ...]]] = defaultdict(set)
         """The fleets whose new servers did not become healthy, by the template or image they were made from."""
+        self.seen: Sequence[Finding] = ()
+        """What the look right before this turn's writes has shown."""
 
     def do(self, turn: Sequence[Repair]) -> None:
         endings: list[tuple[Repair, Ending]] = []
@@ -100,12 +116,16 @@ class _Work:
                 self.begin(repair)
             ready = self.checked(turn)
             writing = {r.tenant for r in ready if STRATEGIES[r.strategy].writes and not self.dry_run}
-            before = wellbeing.of(writing, self.tools)
+            # An alarm that is set right may ring for what was there all along: that is not the repair's doing.
+            alarms = {u for r in ready for u in r.urns if self.type_of(u) == wellbeing.ALARM}
+            before = wellbeing.of(writing, self.tools, without=alarms)
             declarative = [r for r in ready if _declarative(r)]
             if declarative:
                 for repair, ending in repair_together(declarative, self.tools, self.healthy, dry_run=self.dry_run):
-                    if ending.status is Status.HEALED:
+                    if ending.status in _MAY_HAVE_WRITTEN:
                         endings.append((repair, ending))
+                        # It is not concluded yet, but what needs it must know.
+                        self.ended[repair.id] = ending.status
                     else:
                         self.end(repair, ending)
             for repair in ready:
@@ -134,29 +154,43 @@ class _Work:
     ) -> Sequence[tuple[Repair, Ending]]:
         """The endings, with those of tenants that are worse off than before the turn as failures.
 
-        A replacement of servers undoes itself while it still can. What has been set back to its declaration cannot be
-        undone: the state before was a fault, and bringing it back would be another. So the tenant's repairs stop here,
-        until a person has looked.
+        Also where a repair failed: an update that is half done hurts soonest. What was done is taken back where that
+        is right (``undo``). Either way the tenant's repairs stop here, until a person has looked.
         """
-        healed = {r.tenant for r, ending in endings if ending.status is Status.HEALED}
-        if not healed or not (before.serving or before.verdicts):
+        written = [(r, ending) for r, ending in endings if ending.status in _MAY_HAVE_WRITTEN]
+        if not written or not (before.serving or before.verdicts):
             return endings
-        found = {t: why for t, why in wellbeing.worse(before, self.tools).items() if t in healed}
+        concerned = {r.tenant for r, _ in written}
+        found = {t: why for t, why in wellbeing.worse(before, self.tools).items() if t in concerned}
+        kept: dict[str | None, str] = {}
         for tenant, why in found.items():
             self.stopped[tenant] = why
-            if self.tools.pause is not None:
-                self.tools.pause(tenant, f"a repair made the tenant worse: {why}")
-        stop = "it cannot be undone safely, so the tenant's repairs are paused"
-        words = "it healed what it was for, but the tenant is worse off since"
+            try:
+                kept[tenant] = self.taken_back([r for r, _ in written if r.tenant == tenant])
+            finally:
+                if self.tools.pause is not None:
+                    self.tools.pause(tenant, f"it is worse off since a repair: {why}")
+        still = wellbeing.worse(before, self.tools) if not all(kept.values()) else {}
         return [
-            (
-                r,
-                Ending(Status.NOT_HEALED, f"{words}: {found[r.tenant]}; {stop}"),
-            )
-            if ending.status is Status.HEALED and r.tenant in found
+            (r, _worse_off(ending, found[r.tenant], kept[r.tenant], still.get(r.tenant or "")))
+            if r.tenant in found and (r, ending) in written
             else (r, ending)
             for r, ending in endings
         ]
+
+    def taken_back(self, repairs: Sequence[Repair]) -> str:
+        """Take back all that was done to one tenant; why not, if it is not."""
+        try:
+            undo(repairs, self.seen, self.tools)
+        except _STOPPING:
+            raise
+        except StackmendError as error:
+            return str(error)
+        return ""
+
+    def type_of(self, urn: Urn) -> str:
+        resource = self.tools.declared.resources.get(urn)
+        return resource.type if resource else ""
 
     def begin(self, repair: Repair) -> None:
         self.open[repair] = _Open(None, self.tools.clock())
@@ -198,7 +232,7 @@ class _Work:
         if not writing:
             return ready
         try:
-            findings = self.tools.look({u for r in writing for u in r.urns})
+            findings = self.seen = self.tools.look({u for r in writing for u in r.urns})
         except _STOPPING:
             raise
         except StackmendError as error:

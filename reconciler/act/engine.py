@@ -21,11 +21,12 @@ from pulumi.automation.errors import CommandError, ConcurrentUpdateError
 
 from reconciler.act.locks import lock_directory
 from reconciler.act.process import EngineCommand
+from reconciler.act.program_host import OVERRIDES
 from reconciler.act.refreshed import RefreshAccount
 from reconciler.act.steps import Account, EnginePlan, EngineRun
 from reconciler.act.warm import WarmPrograms, executor
 from reconciler.errors import EngineError, EngineLocked, StateError
-from reconciler.model import Refreshed, Unreadable, Urn
+from reconciler.model import UNDO, Refreshed, Unreadable, Urn, Value
 from reconciler.ports import EngineNotes
 
 _T = TypeVar("_T")
@@ -99,7 +100,12 @@ class Engine(AbstractContextManager["Engine"]):
             self._programs.begin(script, types, self.project_dir, self._command.environment)
 
     def preview(
-        self, targets: Sequence[Urn], tenants: Collection[str] | None = None, *, replace: Sequence[Urn] = ()
+        self,
+        targets: Sequence[Urn],
+        tenants: Collection[str] | None = None,
+        *,
+        replace: Sequence[Urn] = (),
+        overriding: Mapping[Urn, Mapping[str, Value]] | None = None,
     ) -> EnginePlan:
         """What a targeted ``up --refresh`` of exactly these resources would do. Writes nothing, takes no lock.
 
@@ -127,8 +133,9 @@ class Engine(AbstractContextManager["Engine"]):
             account,
             tenants,
             program=True,
+            overriding=overriding,
         )
-        return EnginePlan(account.steps(complete=True), saved, refresh, tuple(replace))
+        return EnginePlan(account.steps(complete=True), saved, refresh, tuple(replace), overriding or {})
 
     def up(self, targets: Sequence[Urn], plan: EnginePlan, tenants: Collection[str] | None = None) -> EngineRun:
         """Refresh (as the preview did) and update exactly these resources, and nothing but what ``plan`` shows.
@@ -150,12 +157,13 @@ class Engine(AbstractContextManager["Engine"]):
                     on_event=account.take,
                     color="never",
                     config_file=self._config_file,
-                    message="stackmend repair",
+                    message=UNDO if plan.overridden else "stackmend repair",
                 ),
                 account,
                 tenants,
                 program=True,
                 locks=True,
+                overriding=plan.overridden,
             )
         except EngineError as error:
             if type(error) is not EngineError or not account.failed:
@@ -260,11 +268,14 @@ class Engine(AbstractContextManager["Engine"]):
         *,
         program: bool = False,
         locks: bool = False,
+        overriding: Mapping[Urn, Mapping[str, Value]] | None = None,
     ) -> _T:
         scope = {_TENANTS: ",".join(sorted(tenants))} if tenants else {}
         if tenants and self._identity is not None:
             (tenant,) = tenants
             scope |= self._identity(tenant)
+        if overriding:
+            scope[OVERRIDES] = json.dumps([{**_type_and_name(u), "inputs": v} for u, v in overriding.items()])
         client = self._programs.address(scope) if program else None
         self._command.scope(scope, client, self._notes if locks else None)
         try:
@@ -292,6 +303,11 @@ def _named(targets: Sequence[Urn]) -> list[str]:
     if not targets:
         raise ValueError("no targets")
     return [str(t) for t in targets]
+
+
+def _type_and_name(urn: Urn) -> dict[str, str]:
+    _, _, types, name = urn.split("::", 3)
+    return {"type": types.rpartition("$")[2], "name": name}
 
 
 def _tail(text: str) -> str:

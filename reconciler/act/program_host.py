@@ -28,14 +28,18 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent import futures
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 import grpc  # type: ignore[import-untyped]
+import pulumi
 from pulumi.runtime.proto import LanguageRuntimeServicer, language_pb2, language_pb2_grpc, plugin_pb2
 
+OVERRIDES = "STACKMEND_OVERRIDES"
+"""A variable of the run: resources by type and name, with inputs that stand above the program's (JSON)."""
 TOLD_ALREADY = 32
 """The executor's exit code for a program whose failure the engine has been told of in words."""
 ENDING_SECONDS = 10.0
@@ -149,6 +153,8 @@ def run(executor: str, request: Any) -> int:
     words = [word for name, value in given.items() if value for word in (f"--{name}", value)]
     os.environ["PULUMI_CONFIG"] = json.dumps(dict(request.config))
     os.environ["PULUMI_CONFIG_SECRET_KEYS"] = json.dumps(list(request.configSecretKeys))
+    if overridden := json.loads(os.environ.pop(OVERRIDES, "[]")):
+        _override(overridden)
     sys.argv = [executor, *words, request.program or "."]
     sys.path.insert(0, str(Path(executor).parent))
     try:
@@ -161,6 +167,25 @@ def run(executor: str, request: Any) -> int:
         traceback.print_exc()
         return 1
     return 0
+
+
+def _override(overridden: list[dict[str, Any]]) -> None:
+    """Give some resources of the program other inputs, by their type and name, with Pulumi's own transforms."""
+    run_in_stack = pulumi.runtime.run_in_stack
+    props = {(one["type"], one["name"]): one["inputs"] for one in overridden}
+
+    def transform(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
+        more = props.get((args.type_, args.name))
+        return None if more is None else pulumi.ResourceTransformResult({**args.props, **more}, args.opts)
+
+    def begin(func: Callable[[], Awaitable[None] | None]) -> Coroutine[Any, Any, Any]:
+        def begun() -> Awaitable[None] | None:
+            pulumi.runtime.register_resource_transform(transform)
+            return func()
+
+        return run_in_stack(begun)
+
+    pulumi.runtime.run_in_stack = begin
 
 
 def _failure(code: int, said: IO[str]) -> str:

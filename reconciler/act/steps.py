@@ -60,6 +60,8 @@ class EnginePlan:
     """Whether the targets were read from AWS first."""
     replaced: tuple[Urn, ...] = ()
     """What was asked to be replaced."""
+    overridden: Mapping[Urn, Mapping[str, Value]] = field(default_factory=dict)
+    """Inputs that stood above the program's."""
 
     @property
     def writes(self) -> tuple[Step, ...]:

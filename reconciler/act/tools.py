@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from reconciler.act.steps import EnginePlan, EngineRun
 from reconciler.errors import StackmendError
-from reconciler.model import Declared, Repair, ResourceKind, Status, Urn
+from reconciler.model import Declared, Finding, Repair, ResourceKind, Status, Urn, Value
 from reconciler.ports import AwsWriter, FleetLook, Journal, Look, Progress
 
 
@@ -19,12 +19,18 @@ class Interrupted(StackmendError):
 
 
 class Updates(Protocol):
-    """The engine as repairs use it (``Engine``). ``replace`` are targets that are replaced though nothing differs."""
+    """The engine as repairs use it (``Engine``). ``replace`` are targets that are replaced though nothing differs,
+    ``overriding`` gives inputs that stand above the program's, for this preview and the update under it."""
 
     def recorded(self, targets: Collection[Urn]) -> frozenset[Urn]: ...
 
     def preview(
-        self, targets: Sequence[Urn], tenants: Collection[str] | None = None, *, replace: Sequence[Urn] = ()
+        self,
+        targets: Sequence[Urn],
+        tenants: Collection[str] | None = None,
+        *,
+        replace: Sequence[Urn] = (),
+        overriding: Mapping[Urn, Mapping[str, Value]] | None = None,
     ) -> EnginePlan: ...
 
     def up(self, targets: Sequence[Urn], plan: EnginePlan, tenants: Collection[str] | None = None) -> EngineRun: ...
@@ -87,6 +93,10 @@ class Tools:
     """Resources whose create was cut off and whose existence is unknown: nothing may touch them."""
     apart: bool = False
     """Whether each tenant has an identity of its own, so that no update of the engine may concern two of them."""
+    asking: Look | None = None
+    """As ``look``, with the tenants' endpoints asked, too; None where nobody's are."""
+    breaches: Callable[[Mapping[Urn, Mapping[str, Value]]], Sequence[Finding]] | None = None
+    """What the rules would object to, or could not judge, if properties of some resources had these values."""
     pause: Callable[[str, str], None] | None = None
     """Pauses a tenant's repairs, with the reason, until a person resumes them."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)

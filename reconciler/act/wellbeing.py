@@ -1,4 +1,5 @@
-"""Whether a tenant is worse off than before: what served and does not now, and alarms that rang since.
+"""Whether a tenant is worse off than before: what served and does not now, alarms that rang and endpoints that fell
+silent since.
 
 Only what was well before counts. A server that was in no use before its listener came back, and proves sick then, was
 sick before; a repair that uncovers a fault has not made it.
@@ -17,10 +18,11 @@ from reconciler.model import GROUP, Finding, Fleet, Urn, Verdict
 
 log = structlog.get_logger(__name__)
 
-WATCHED = frozenset({"aws:cloudwatch/metricAlarm:MetricAlarm", "aws:lb/loadBalancer:LoadBalancer"})
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+WATCHED = frozenset({ALARM, "aws:lb/loadBalancer:LoadBalancer"})
 """Types that have health findings of their own."""
 JOINING = frozenset({"initial", "unregistered"})
-RULES = frozenset({"health.alarm", "health.resource-failed"})
+RULES = frozenset({"health.alarm", "health.endpoint", "health.resource-failed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +35,22 @@ class Wellbeing:
     """Servers that each of them is to have: as declared, or as AWS says where somebody else sizes it."""
     joining: frozenset[Urn] = frozenset()
     """Groups with running servers that their load balancer has not judged yet."""
-    verdicts: Mapping[str, Finding] = field(default_factory=dict)
-    """Health findings on alarms and load balancers, by id."""
+    verdicts: Mapping[tuple[str, Urn], Finding] = field(default_factory=dict)
+    """Health findings on alarms and load balancers, by rule and resource: one that was replaced has another id."""
 
     def fills(self, before: Wellbeing) -> bool:
         """Whether a group that serves with fewer servers than before has some that are still to be judged."""
         return any(self.serving[group] < before.serving.get(group, 0) for group in self.joining)
 
 
-def of(tenants: Collection[str | None], tools: Tools, *, without: Urn | None = None) -> Wellbeing:
-    """How the tenants are now, but for the group ``without``. Raises LeaseLost; a look that fails shows nothing."""
-    mine = [r for r in tools.declared.resources.values() if r.tenant is not None and r.tenant in tenants]
+def of(tenants: Collection[str | None], tools: Tools, *, without: Collection[Urn] = ()) -> Wellbeing:
+    """How the tenants are now, but for what is in ``without``. Raises LeaseLost; a look that fails shows nothing."""
+    counted = (r for r in tools.declared.resources.values() if r.urn not in without)
+    mine = [r for r in counted if r.tenant is not None and r.tenant in tenants]
     serving: dict[Urn, int] = {}
     wanted: dict[Urn, int] = {}
     joining: set[Urn] = set()
-    for group in (r for r in mine if r.type == GROUP and r.urn != without):
+    for group in (r for r in mine if r.type == GROUP):
         fleet = tools.fleet(group.urn)
         if isinstance(fleet, Fleet):
             serving[group.urn] = len(fleet.healthy)
@@ -58,7 +61,7 @@ def of(tenants: Collection[str | None], tools: Tools, *, without: Urn | None = N
     found: tuple[Finding, ...] = ()
     if watched:
         try:
-            found = tools.look(watched)
+            found = (tools.asking or tools.look)(watched)
         except LeaseLost:
             raise
         except StackmendError as error:
@@ -66,7 +69,7 @@ def of(tenants: Collection[str | None], tools: Tools, *, without: Urn | None = N
                 "whether the tenants are worse off cannot be seen", tenants=sorted(map(str, tenants)), why=str(error)
             )
             found = ()
-    return Wellbeing(serving, wanted, frozenset(joining), {f.id: f for f in found if f.rule in RULES})
+    return Wellbeing(serving, wanted, frozenset(joining), {(f.rule, f.urn): f for f in found if f.rule in RULES})
 
 
 def worse(before: Wellbeing, tools: Tools) -> Mapping[str, str]:
@@ -96,9 +99,10 @@ def _compared(before: Wellbeing, now: Wellbeing, tools: Tools) -> dict[str, str]
         enough = min(count, now.wanted.get(group, count))
         if resource and resource.tenant and now.serving.get(group, count) < enough:
             found[resource.tenant] = f"{now.serving[group]} servers of {resource.name} serve, and {count} did before"
-    for id_, finding in now.verdicts.items():
-        was = before.verdicts.get(id_)
-        rang = finding.verdict is Verdict.FAIL and finding.accepted is None
-        if finding.tenant and rang and was is not None and was.verdict is Verdict.PASS:
+    for key, finding in now.verdicts.items():
+        was = before.verdicts.get(key)
+        # An endpoint that was asked and is silent is one sign; that it answered before and is silent twice is enough.
+        bad = finding.verdict is Verdict.FAIL or (finding.verdict is Verdict.UNKNOWN and finding.signs)
+        if finding.tenant and bad and finding.accepted is None and was is not None and was.verdict is Verdict.PASS:
             found.setdefault(finding.tenant, finding.message)
     return found

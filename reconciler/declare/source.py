@@ -19,7 +19,7 @@ from reconciler.declare.state import parse
 from reconciler.declare.values import moment
 from reconciler.errors import StackmendError, StateError
 from reconciler.log import scrub
-from reconciler.model import Declared, Urn
+from reconciler.model import UNDO, Declared, Urn
 from reconciler.pulumi_cli import PulumiCli
 from reconciler.settings import Settings
 
@@ -147,12 +147,14 @@ class StackSource:
 def read_history(newest_first: Iterator[Mapping[str, Any]]) -> History:
     """Read a stack's history (``pulumi stack history --json``) back to the last successful full update.
 
-    A destroy declares as well: that there shall be nothing. Refreshes, imports and failed updates declare nothing.
+    A destroy declares as well: that there shall be nothing. Refreshes, imports and failed updates declare nothing, and
+    neither does an update that took a repair back: the values that it wrote are nobody's declaration.
     """
     partial: list[tuple[datetime, datetime]] = []
     for entry in newest_first:
         begin, end = moment(entry.get("startTime")), moment(entry.get("endTime"))
         declares = entry.get("kind") in ("update", "destroy") and entry.get("result") == "succeeded"
+        declares = declares and entry.get("message") != UNDO
         if not declares or begin is None or end is None:
             continue
         if _NARROWED.isdisjoint(entry.get("environment") or {}):

@@ -29,7 +29,7 @@ RULES: Mapping[str, str] = {
     MISSING: "A declared resource does not exist: a complete listing and a direct read agree.",
     PROPERTY: "A declared property is not what AWS answers; UNKNOWN when AWS did not answer for it.",
     UNREADABLE: "Whether a declared resource exists could not be found out.",
-    DECLARATION_CHANGED: "A declared value changed in the state although no update ran.",
+    DECLARATION_CHANGED: "A declared value changed in the state although no update declared it.",
     NORMALISATION: "A declared value that AWS or the provider writes another way; right after the update both an "
     "observer and the engine saw it so.",
 }
@@ -82,7 +82,7 @@ def changed_declarations(declared: Declared) -> Iterator[Finding]:
                 Verdict.FAIL,
                 Severity.HIGH,
                 f"the state says {plain(change.property)} {shown(change.now)} instead of {shown(change.was)}, "
-                "but no update ran",
+                "but no update declared that",
                 property=change.property,
                 declared=change.was,
                 observed=change.now,

@@ -7,6 +7,7 @@ alone is suspicion (UNKNOWN); it fails only together with a sign from another so
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from reconciler.detect.findings import about, plain
 from reconciler.model import (
@@ -53,9 +54,8 @@ def endpoints(declared: Declared, observed: Observed, found: Sequence[Finding]) 
         if balancer is not None:
             verdict, words, signs = _judge(probe, balancer, declared, observed, found)
             # A property of its own, so that not knowing this does not count as not knowing the load balancer.
-            yield about(
-                balancer, ENDPOINT, Kind.HEALTH, verdict, Severity.HIGH, words, property="endpoint", observed=signs
-            )
+            told = about(balancer, ENDPOINT, Kind.HEALTH, verdict, Severity.HIGH, words, property="endpoint")
+            yield replace(told, observed=list(signs[1:]) or None, signs=signs)
 
 
 def _judge(
@@ -64,17 +64,18 @@ def _judge(
     declared: Declared,
     observed: Observed,
     found: Sequence[Finding],
-) -> tuple[Verdict, str, Value]:
+) -> tuple[Verdict, str, tuple[str, ...]]:
+    """The verdict, its reason, and the signs that the endpoint does not answer: the probe's own comes first."""
     if isinstance(probe, Unreadable):
-        return Verdict.UNKNOWN, f"the endpoint could not be probed: {plain(probe.reason)}", None
+        return Verdict.UNKNOWN, f"the endpoint could not be probed: {plain(probe.reason)}", ()
     told = f"{plain(probe.url)} answered {probe.answered} of {probe.samples} times"
     why = f" ({'; '.join(map(plain, probe.failures))})" if probe.failures else ""
     if probe.answered * 2 >= probe.samples and probe.answered:
-        return Verdict.PASS, told + why, None
+        return Verdict.PASS, told + why, ()
     signs = (*_short(balancer, declared, observed), *_drifted(balancer, declared, found))
     if not signs:
-        return Verdict.UNKNOWN, f"{told}{why}: suspect, but no other sign agrees; it may be the way from here", None
-    return Verdict.FAIL, f"{told}{why}, and {'; '.join(signs)}", list(signs)
+        return Verdict.UNKNOWN, f"{told}{why}: suspect, but no other sign agrees; it may be the way from here", (told,)
+    return Verdict.FAIL, f"{told}{why}, and {'; '.join(signs)}", (told, *signs)
 
 
 def _listeners(balancer: DeclaredResource, declared: Declared) -> list[DeclaredResource]:

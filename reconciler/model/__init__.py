@@ -7,6 +7,7 @@ to Pulumi or to the store.
 from reconciler.model.declared import (
     NO_TAGS,
     SIZE,
+    UNDO,
     ChangedDeclaration,
     Declared,
     DeclaredResource,
@@ -55,6 +56,7 @@ __all__ = [
     "SERVERS",
     "SIZE",
     "TOUCHED_NOTHING",
+    "UNDO",
     "UNITS",
     "WHOLE",
     "AcceptedBy",

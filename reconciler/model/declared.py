@@ -28,6 +28,8 @@ class IgnoredTags:
 
 
 NO_TAGS = IgnoredTags()
+UNDO = "stackmend undo"
+"""The message in the stack's history of an update that declares nothing: it brought back what a repair had changed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class Finding:
     accepted: AcceptedBy | None = None
     """Set when an exception covers it: shown, never hidden, never repaired."""
     signs: tuple[str, ...] = ()
-    """The independent signs that a server has failed, in words; it takes two, or one that lasts."""
+    """The independent signs that a server or an endpoint has failed, in words; it takes two, or one that lasts."""
     attribution: Attribution | None = None
     """Who last changed the resource; None if nobody asked. It decides nothing and is no part of ``id``."""
 

@@ -136,6 +136,28 @@ def test_the_tenants_are_those_of_the_run(world: World) -> None:
     assert [json.loads(line) for line in told.read_text().splitlines()] == ["acme", None]
 
 
+def test_other_inputs_stand_above_the_program_s_for_one_run(world: World) -> None:
+    """The resources that are named get them, secrets stay closed, and the next run of the program has its own again.
+    A program that the engine starts by itself gets none, which its preview shows (I13)."""
+    targets = [world.urn("acme-base"), world.urn("guarded")]
+    other = {urn: {"colour": "green"} for urn in targets}
+
+    def colours() -> dict[str, Any]:
+        return {name: one.get("colour") for name, one in world.live().items()}
+
+    before = colours()
+    with world.engine() as engine:
+        assert engine.preview(targets, overriding=other).writes == ()
+    with warm(world) as engine:
+        for overriding, after in ((other, {**before, "acme-base": "green", "guarded": "green"}), (None, before)):
+            plan = engine.preview(targets, overriding=overriding)
+            assert {(s.urn, s.op, s.changed) for s in plan.writes} == {(urn, "update", ("colour",)) for urn in targets}
+            assert engine.up(targets, plan).failed == {}
+            assert colours() == after
+            (guarded,) = (r for r in engine.export()["deployment"]["resources"] if r["urn"] == targets[1])
+            assert "ciphertext" in guarded["inputs"]["secret"]
+
+
 def test_one_host_for_all_engines(world: World) -> None:
     """What is imported serves the engines of all passes, until something else is wanted or it has died."""
     programs = WarmPrograms()

@@ -54,6 +54,12 @@ def finding(about: DeclaredResource, verdict: Verdict = Verdict.FAIL, rule: str 
     return Finding(rule, Kind.DRIFT, verdict, Severity.HIGH, about.urn, about.type, about.id, about.tenant, message)
 
 
+def differs(about: DeclaredResource, property: str, observed: Value) -> Finding:
+    """The drift of one property."""
+    drift = finding(about, rule="drift.property")
+    return replace(drift, property=property, declared=about.inputs.get(property), observed=observed)
+
+
 def repair(strategy: str, *resources: DeclaredResource, after: Sequence[Repair] = (), **more: Any) -> Repair:
     """A repair of the first resource's finding that names all of them."""
     return Repair(
@@ -136,6 +142,7 @@ class Engine:
         tenants: Collection[str] | None = None,  # noqa: ARG002
         *,
         replace: Sequence[Urn] = (),
+        overriding: Mapping[Urn, Mapping[str, Value]] | None = None,
     ) -> EnginePlan:
         self.replaced = tuple(replace)
         self.previews.append(tuple(targets))
@@ -144,7 +151,7 @@ class Engine:
             raise trouble
         known = self.world.tools.declared.resources
         steps = [Step(t, known[t].type, op) for t in targets for op in self.would.get(t, ("update",))]
-        return EnginePlan((*steps, *self.besides))
+        return EnginePlan((*steps, *self.besides), overridden=overriding or {})
 
     def up(self, targets: Sequence[Urn], plan: EnginePlan, tenants: Collection[str] | None = None) -> EngineRun:
         self.world.log.append("up")
@@ -154,6 +161,9 @@ class Engine:
         for step in plan.writes:
             if step.urn not in self.fails:
                 self.world.broken.pop(step.urn, None)
+        for urn, properties in plan.overridden.items():
+            resource = self.world.tools.declared.resources[urn]
+            self.world.broken[urn] = [differs(resource, name, value) for name, value in properties.items()]
         return EngineRun(plan.steps, {t: why for t, why in self.fails.items() if t in targets})
 
 

@@ -181,6 +181,17 @@ def test_what_waits_for_a_failed_repair_is_refused(world: World) -> None:
     assert world.engine.ups == []
 
 
+def test_what_waits_for_an_update_that_failed_is_refused(world: World) -> None:
+    """Also in the same turn, where the failure is not concluded before its tenant has been looked at."""
+    world.engine.preview_trouble = lambda targets: EngineError("one at a time") if len(targets) > 1 else None
+    world.engine.fails[VPC.urn] = "UnauthorizedOperation"
+    first = repair("reapply", VPC)
+    second = repair("reapply", OTHER, after=[first])
+    outcomes = {o.repair_id: o.status for o in act(plan(second, first), world.tools)}
+    assert outcomes == {first.id: Status.NOT_HEALED, second.id: Status.REFUSED}
+    assert [targets for targets, _ in world.engine.ups] == [(VPC.urn,)]
+
+
 def test_repairs_that_wait_for_each_other_end(world: World) -> None:
     """A circle of dependencies is refused, not waited for."""
     impossible = repair("reapply", VPC, after=[repair("reapply", SUBNET)])

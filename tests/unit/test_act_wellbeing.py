@@ -14,18 +14,24 @@ from reconciler.detect import health
 from reconciler.model import Finding, Fleet, Kind, Member, Outcome, Repair, Severity, Status, Urn, Verdict
 from tests.unit.act_world import GROUP, World, declared, finding, plan, repair, resource
 
-ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+ALARM, BALANCER = "aws:cloudwatch/metricAlarm:MetricAlarm", "aws:lb/loadBalancer:LoadBalancer"
 VPC, SECOND, SERVERS = resource("acme-vpc"), resource("acme-second"), resource("acme-servers", GROUP)
-BELL, OTHER = resource("acme-bell", ALARM), resource("beta-vpc")
+BELL, DOOR, OTHER = resource("acme-bell", ALARM), resource("acme-door", BALANCER), resource("beta-vpc")
+SILENT = (Verdict.UNKNOWN, ("it answered 0 of 3 times",))
 
 
 class Tenant:
-    """A tenant with two faults, some servers and an alarm; ``acme-vpc`` is repaired, and then ``after`` happens."""
+    """A tenant with two faults, servers, an alarm and an endpoint; a repair runs, and then ``after`` is how it is."""
 
     def __init__(self, **after: Any) -> None:
-        self.world = World(declared(VPC, SECOND, SERVERS, BELL, OTHER))
+        self.world = World(declared(VPC, SECOND, SERVERS, BELL, DOOR, OTHER))
         self.world.breaks(VPC, SECOND, OTHER)
-        self.before: dict[str, Any] = {"healthy": 3, "others": "unhealthy", "alarm": Verdict.PASS}
+        self.before: dict[str, Any] = {
+            "healthy": 3,
+            "others": "unhealthy",
+            "alarm": Verdict.PASS,
+            "endpoint": (Verdict.PASS, ()),
+        }
         self.after = {**self.before, **after}
         self.paused: list[tuple[str, str]] = []
         self.world.fleet = self.fleet
@@ -35,7 +41,12 @@ class Tenant:
             bell = replace(finding(BELL, self.now["alarm"], "health.alarm"), kind=Kind.HEALTH, severity=Severity.MEDIUM)
             return (*look(urns), *((bell,) if BELL.urn in urns else ()))
 
-        self.world.change(look=watch, pause=lambda tenant, why: self.paused.append((tenant, why)))
+        def ask(urns: Collection[Urn]) -> tuple[Finding, ...]:
+            verdict, signs = self.now["endpoint"]
+            door = replace(finding(DOOR, verdict, "health.endpoint"), kind=Kind.HEALTH, signs=signs)
+            return (*watch(urns), *((door,) if DOOR.urn in urns else ()))
+
+        self.world.change(look=watch, asking=ask, pause=lambda tenant, why: self.paused.append((tenant, why)))
 
     @property
     def now(self) -> dict[str, Any]:
@@ -52,7 +63,15 @@ class Tenant:
         return act(plan(*repairs), self.world.tools)
 
 
-@pytest.mark.parametrize("after", [{"healthy": 2}, {"alarm": Verdict.FAIL}], ids=["servers", "alarm"])
+WORSE: dict[str, dict[str, Any]] = {
+    "servers": {"healthy": 2},
+    "alarm": {"alarm": Verdict.FAIL},
+    "endpoint": {"endpoint": (Verdict.FAIL, ())},
+    "silence": {"endpoint": SILENT},
+}
+
+
+@pytest.mark.parametrize("after", WORSE.values(), ids=WORSE.keys())
 def test_worse_off_is_no_success(after: dict[str, Any]) -> None:
     """What it was for is healed, and servers stopped serving or an alarm rang: it is no success, and repairs stop."""
     tenant = Tenant(**after)
@@ -63,9 +82,34 @@ def test_worse_off_is_no_success(after: dict[str, Any]) -> None:
     assert tenant.world.journal.open == []
 
 
-def test_nothing_more_is_done_to_that_tenant() -> None:
+@pytest.mark.parametrize("after", WORSE.values(), ids=WORSE.keys())
+def test_worse_off_after_a_failure_is_told_with_it(after: dict[str, Any]) -> None:
+    """A half-done update hurts as well: the outcome says why it failed and what is worse, and repairs stop (F15)."""
+    tenant = Tenant(**after)
+    tenant.world.engine.fails[VPC.urn] = "UnauthorizedOperation: not this one"
+    (outcome,) = tenant.act(repair("reapply", VPC))
+    assert outcome.status is Status.NOT_HEALED
+    assert "UnauthorizedOperation" in outcome.reason
+    assert "worse off" in outcome.reason
+    assert [t for t, _ in tenant.paused] == ["acme"]
+    assert tenant.world.journal.open == []
+
+
+def test_a_failure_that_hurts_nobody_stops_nothing() -> None:
+    """An update that fails and leaves the tenant as it was is only not healed."""
+    tenant = Tenant()
+    tenant.world.engine.fails[VPC.urn] = "UnauthorizedOperation: not this one"
+    (outcome,) = tenant.act(repair("reapply", VPC))
+    assert (outcome.status, outcome.reason) == (Status.NOT_HEALED, "acme-vpc: UnauthorizedOperation: not this one")
+    assert tenant.paused == []
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["healed", "failed"])
+def test_nothing_more_is_done_to_that_tenant(fails: bool) -> None:
     """A later repair of the same tenant is refused without an intent; another tenant's goes on (I10)."""
     tenant = Tenant(healthy=1)
+    if fails:
+        tenant.world.engine.fails[VPC.urn] = "UnauthorizedOperation: not this one"
     first = repair("reapply", VPC)
     # The second one of the tenant touches the same resource, so it is another turn's.
     second = replace(repair("reapply", SECOND), urns=(VPC.urn, SECOND.urn))
@@ -78,8 +122,8 @@ def test_nothing_more_is_done_to_that_tenant() -> None:
 
 @pytest.mark.parametrize(
     "before",
-    [{"healthy": 1}, {"alarm": Verdict.FAIL}, {"alarm": Verdict.UNKNOWN}],
-    ids=["few served", "rang before", "not known before"],
+    [{"healthy": 1}, {"alarm": Verdict.FAIL}, {"alarm": Verdict.UNKNOWN}, {"endpoint": SILENT}],
+    ids=["few served", "rang before", "not known before", "silent before"],
 )
 def test_what_was_not_well_before_is_not_held_against_it(before: dict[str, Any]) -> None:
     """A repair that uncovers or leaves a fault has not made it."""
@@ -89,14 +133,40 @@ def test_what_was_not_well_before_is_not_held_against_it(before: dict[str, Any])
     assert tenant.paused == []
 
 
-def test_one_look_is_not_enough() -> None:
+def test_an_alarm_that_is_set_right_may_ring() -> None:
+    """One that somebody had muted rings for what was there before: that is what its repair was for."""
+    tenant = Tenant(alarm=Verdict.FAIL)
+    tenant.world.breaks(BELL)
+    assert [o.status for o in tenant.act(repair("reapply", BELL))] == [Status.HEALED]
+    assert tenant.paused == []
+
+
+def test_an_endpoint_that_could_not_be_asked_is_not_held_against_it() -> None:
+    """That nobody knows whether it answers is no sign that it does not (F23)."""
+    tenant = Tenant(endpoint=(Verdict.UNKNOWN, ()))
+    assert [o.status for o in tenant.act(repair("reapply", VPC))] == [Status.HEALED]
+
+
+def test_a_load_balancer_that_was_replaced_is_still_the_tenant_s_door() -> None:
+    """What is compared is the resource's verdict, whatever physical id it has by now."""
+    tenant = Tenant(endpoint=SILENT)
+    ask = tenant.world.tools.asking
+    assert ask is not None
+    tenant.world.change(
+        asking=lambda urns: tuple(replace(f, resource_id=f"id-{len(tenant.world.engine.ups)}") for f in ask(urns))
+    )
+    assert [o.status for o in tenant.act(repair("reapply", VPC))] == [Status.NOT_HEALED]
+
+
+@pytest.mark.parametrize("after", WORSE.values(), ids=WORSE.keys())
+def test_one_look_is_not_enough(after: dict[str, Any]) -> None:
     """What is worse for a moment only, and well again at a second look, stops nothing (F08)."""
-    tenant = Tenant(healthy=2)
+    tenant = Tenant(**after)
     wait = tenant.world.wait
 
     def passes(seconds: float) -> None:
         wait(seconds)
-        tenant.after["healthy"] = 3
+        tenant.after |= tenant.before
 
     tenant.world.change(wait=passes)
     assert [o.status for o in tenant.act(repair("reapply", VPC))] == [Status.HEALED]

@@ -12,13 +12,14 @@ from reconciler.act.tools import Tools
 from reconciler.acting import Acting
 from reconciler.errors import EngineError
 from reconciler.looking import Looking
-from reconciler.model import GROUP, Declared, Fleet, Unreadable, Urn
+from reconciler.model import GROUP, Declared, Fleet, Unreadable, Urn, Verdict
 from reconciler.record.store import Store
 from reconciler.settings import Flap, Rollout
 from reconciler.wiring import ReadOnlyJournal
 from simulator.answers import OBSERVERS
 from simulator.engine import SimEngine
 from simulator.history import History
+from simulator.layout import KEY, VPC
 from simulator.outside import SimOutside
 from simulator.runner import Runner
 from simulator.world import Fault, Process, World
@@ -64,6 +65,16 @@ def test_a_state_that_cannot_be_read_again_makes_a_fleet_unknown(stage: Stage) -
     assert isinstance(seen, Unreadable)
     assert "the state could not be read again" in seen.reason
     assert isinstance(stage.tools.fleet(stage.group), Fleet)
+
+
+def test_what_the_rules_would_say_is_known_before_it_is_so(stage: Stage) -> None:
+    """Values are judged as if they were there; nothing is written for it, and what no rule reads is no breach."""
+    assert stage.tools.breaches is not None
+    resources = stage.tools.declared.resources.values()
+    key, network = (next(r.urn for r in resources if r.type == type_) for type_ in (KEY, VPC))
+    found = {(f.rule, f.urn, f.verdict) for f in stage.tools.breaches({key: {"isEnabled": False}})}
+    assert ("kms-usable", key, Verdict.FAIL) in found
+    assert stage.tools.breaches({network: {"enableDnsSupport": False}}) == ()
 
 
 def test_any_other_error_than_an_unreadable_state_is_raised(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

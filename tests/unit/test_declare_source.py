@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from reconciler.declare.source import StackSource, read_history
 from reconciler.errors import EngineError, StateError
+from reconciler.model import UNDO
 from reconciler.settings import Settings
 from tests.unit.declare_worlds import resource, state, urn
 
@@ -218,6 +219,14 @@ def test_a_failed_partial_update_declares_nothing(flag: str) -> None:
     assert not history.wrote(datetime(2026, 3, 1, 0, 0, 5, tzinfo=UTC))
     assert history.wrote(datetime(2026, 3, 1, 0, 0, 3, 999_000, tzinfo=UTC))
     assert not history.wrote(None)
+
+
+def test_what_took_a_repair_back_declares_nothing() -> None:
+    """Its values are those that somebody wrote by hand: they do not become the declaration by being brought back."""
+    narrowed: dict[str, Any] = {"environment": {"pulumi.flag.target": "set"}}
+    history = read_history(iter([entry("update", 5, message=UNDO, **narrowed), entry("update", 3, **narrowed)]))
+    assert not history.wrote(datetime(2026, 3, 1, 0, 0, 5, 500_000, tzinfo=UTC))
+    assert history.wrote(datetime(2026, 3, 1, 0, 0, 3, 500_000, tzinfo=UTC))
 
 
 KINDS = st.sampled_from(["update", "refresh", "destroy", "import"])

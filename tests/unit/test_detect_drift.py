@@ -117,7 +117,7 @@ def test_a_declaration_changed_behind_the_programs_back_fails() -> None:
     )
     (finding,) = changed_declarations(declared)
     assert (finding.rule, finding.verdict, finding.property) == ("drift.declaration-changed", Verdict.FAIL, "a")
-    assert finding.message == "the state says a 2 instead of 1, but no update ran"
+    assert finding.message == "the state says a 2 instead of 1, but no update declared that"
 
 
 names = st.text(st.characters(categories=["L"]), min_size=1, max_size=5)

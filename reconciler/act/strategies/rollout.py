@@ -61,7 +61,7 @@ class Rollout:
     def run(self) -> Ending:
         """Replace all, or up to the first that fails."""
         # Its own fleet is judged server by server.
-        self._well = wellbeing.of({self.repair.tenant}, self.tools, without=self.group)
+        self._well = wellbeing.of({self.repair.tenant}, self.tools, without=(self.group,))
         total = len(self.members)
         for number, instance in enumerate(self.members, 1):
             ending = self.out_of_time() if number > 1 else None
