@@ -55,12 +55,10 @@ class Journal:
     def ensure_held(self, tenants: Collection[str] = ()) -> None:
         """Raise LeaseLost unless the lease is held, and Paused, which is one, while the whole cell is paused.
 
-        The lease comes last: a process that is stopped in between must not go on to write under one that it has lost.
-        Raises TenantPaused while one of ``tenants`` is.
+        All of it in one transaction, so that nothing is recorded between two questions. Raises TenantPaused while one
+        of ``tenants`` is.
         """
-        with self._database.read() as connection:
-            self._ensure_not_paused(connection, tenants)
-        self._lease.ensure_held()
+        self._lease.ensure_held(lambda connection: self._ensure_not_paused(connection, tenants))
 
     def told(self, repair: Repair) -> bool:
         """Whether the record says already what this escalation says, of faults that have lasted since."""

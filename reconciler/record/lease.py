@@ -111,10 +111,14 @@ class Lease:
             )
         self._lost = self._lost or "it was released"
 
-    def ensure_held(self) -> None:
-        """Raise LeaseLost unless the lease is this one's by the store and by its own time."""
+    def ensure_held(self, besides: Callable[[Connection], None] = lambda _: None) -> None:
+        """Raise LeaseLost unless the lease is this one's by the store and by its own time.
+
+        ``besides`` may object, too, and is asked in the same transaction.
+        """
         self._ensure_in_time()
         with self.database.read() as connection:
+            besides(connection)
             self.check(connection)
         self._ensure_in_time()
 

@@ -6,11 +6,12 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+import structlog
 
 from reconciler import cli
 from reconciler.cli.common import FINDINGS_EXIT, Findings
@@ -24,6 +25,13 @@ COMMANDS = (
     "approve p-123456789012", "acknowledge --reason x", "ledger verify", "ledger checkpoint out.json",
 )  # fmt: skip
 Told = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def logging() -> Iterator[None]:
+    """The command sends the process's log to a stream that ends with its test."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -209,6 +209,7 @@ def test_only_what_may_have_written_something_counts_as_intended(store: Store, t
         Status.NOT_HEALED,
         Status.ROLLED_BACK,
         Status.INTERRUPTED,
+        Status.CONTINUES,
         None,
     }
     assert intended(store, "prod", begun) == intended(store, "dev", begun + timedelta(seconds=1)) == ()
