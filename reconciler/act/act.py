@@ -16,6 +16,7 @@ from reconciler.act.needed import still_needed
 from reconciler.act.process import EngineStopped
 from reconciler.act.strategies import STRATEGIES
 from reconciler.act.tools import Ending, Interrupted, Tools
+from reconciler.act.turns import declarative, next_turn
 from reconciler.act.undo import undo
 from reconciler.errors import LeaseLost, RepairRefused, StackmendError, TenantPaused
 from reconciler.model import ESCALATE, Deadline, Finding, Outcome, Plan, Repair, Status, Urn
@@ -35,45 +36,13 @@ def act(plan: Plan, tools: Tools, *, dry_run: bool = False) -> tuple[Outcome, ..
     waiting = list(plan.repairs)
     try:
         while waiting:
-            turn = _next(waiting, work.ended)
+            turn = next_turn(waiting, work.ended)
             waiting = [r for r in waiting if r not in set(turn)]
             work.do(turn)
     except _STOPPING as error:
         done = {o.repair_id for o in work.outcomes}
         work.abandon([r for r in plan.repairs if r.id not in done], str(error))
     return tuple(work.outcomes)
-
-
-def _next(waiting: Sequence[Repair], ended: Mapping[str, Status]) -> list[Repair]:
-    """The repairs whose turn it is: all declarative ones that wait for nothing but each other, or else one other.
-
-    What is to be done alone comes last, as far as nothing waits for it.
-
-    Two repairs of one resource never have the same turn (I01).
-    """
-    batch: dict[Repair, None] = {}
-    ready, taken = set(ended), set[Urn]()
-    grew = True
-    while grew:
-        grew = False
-        for repair in waiting:
-            if repair in batch or repair.alone or not _declarative(repair) or not taken.isdisjoint(repair.urns):
-                continue
-            if ready.issuperset(repair.after):
-                batch[repair] = None
-                ready.add(repair.id)
-                taken.update(repair.urns)
-                grew = True
-    if batch:
-        return list(batch)
-    # A plan whose repairs wait for each other in a circle still ends: the first one is refused by ``do``.
-    ordered = sorted(waiting, key=lambda r: r.alone)
-    return [next((r for r in ordered if set(r.after) <= ended.keys()), waiting[0])]
-
-
-def _declarative(repair: Repair) -> bool:
-    strategy = STRATEGIES.get(repair.strategy)
-    return strategy is not None and strategy.declarative
 
 
 def _worse_off(ending: Ending, why: str, kept: str, still: str | None) -> Ending:
@@ -119,9 +88,9 @@ class _Work:
             # An alarm that is set right may ring for what was there all along: that is not the repair's doing.
             alarms = {u for r in ready for u in r.urns if self.type_of(u) == wellbeing.ALARM}
             before = wellbeing.of(writing, self.tools, without=alarms)
-            declarative = [r for r in ready if _declarative(r)]
-            if declarative:
-                for repair, ending in repair_together(declarative, self.tools, self.healthy, dry_run=self.dry_run):
+            batch = [r for r in ready if declarative(r)]
+            if batch:
+                for repair, ending in repair_together(batch, self.tools, self.healthy, dry_run=self.dry_run):
                     if ending.status in _MAY_HAVE_WRITTEN:
                         endings.append((repair, ending))
                         # It is not concluded yet, but what needs it must know.
@@ -129,7 +98,7 @@ class _Work:
                     else:
                         self.end(repair, ending)
             for repair in ready:
-                if repair not in declarative:
+                if repair not in batch:
                     try:
                         endings.append((repair, self.by_itself(repair)))
                     except TenantPaused as error:
@@ -250,7 +219,7 @@ class _Work:
         if unsettled := self.tools.unsettled.intersection(repair.urns):
             names = ", ".join(sorted(u.rsplit("::", 1)[-1] for u in unsettled))
             return Ending(Status.REFUSED, f"a create of {names} was cut off and nobody knows yet whether it exists")
-        together = {r.id for r in self.open if _declarative(r)} if _declarative(repair) else set()
+        together = {r.id for r in self.open if declarative(r)} if declarative(repair) else set()
         for other in repair.after:
             status = self.ended.get(other)
             if status not in (Status.HEALED, Status.DRY_RUN) and (status is not None or other not in together):

@@ -11,18 +11,18 @@ import os
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from pulumi.automation import LocalWorkspace, OutputMap, Stack, StackNotFoundError, UpdateSummary
+from pulumi.automation import LocalWorkspace, Stack, StackNotFoundError
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError
 
 from reconciler.act.locks import lock_directory
 from reconciler.act.process import EngineCommand
 from reconciler.act.program_host import OVERRIDES
 from reconciler.act.refreshed import RefreshAccount
+from reconciler.act.stack import TargetStack
 from reconciler.act.steps import Account, EnginePlan, EngineRun
 from reconciler.act.warm import WarmPrograms, executor
 from reconciler.errors import EngineError, EngineLocked, StateError
@@ -33,23 +33,6 @@ _T = TypeVar("_T")
 
 _TENANTS = "STACKMEND_TENANTS"
 """The program's own variable for the tenants to register; only ever set for a targeted run."""
-
-
-class _Stack(Stack):
-    """Automation API's stack without what it does besides what it is asked for.
-
-    It would select the stack, which writes into the workspace although every command names the stack; and after an
-    update it would read the outputs with all secrets opened, and the history.
-    """
-
-    def __init__(self, name: str, workspace: LocalWorkspace) -> None:
-        self.name, self.workspace = name, workspace
-
-    def outputs(self) -> OutputMap:
-        return {}
-
-    def info(self, show_secrets: bool = True) -> UpdateSummary:  # noqa: ARG002 - the base class's signature
-        return UpdateSummary("update", datetime.now(UTC), "", {}, {}, "succeeded")
 
 
 class Engine(AbstractContextManager["Engine"]):
@@ -75,7 +58,7 @@ class Engine(AbstractContextManager["Engine"]):
         self._config_file = str(config_file) if config_file else None
         self._env = dict(env)
         self._command = EngineCommand(env, timeout=timeout, grace=grace)
-        self._stack: _Stack | None = None
+        self._stack: TargetStack | None = None
         self._own_programs, self._programs = programs is None, programs or WarmPrograms()
         self._known: frozenset[Urn] | None = None
         self.changes = 0
@@ -283,7 +266,7 @@ class Engine(AbstractContextManager["Engine"]):
                 workspace = LocalWorkspace(
                     work_dir=str(self.project_dir), env_vars=self._env, pulumi_command=self._command
                 )
-                self._stack = _Stack(self.cell, workspace)
+                self._stack = TargetStack(self.cell, workspace)
             return call(self._stack)
         except StackNotFoundError as error:
             todo = f"deploy it first: pulumi up -s {self.cell}"
