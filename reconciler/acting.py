@@ -166,7 +166,8 @@ class Acting:
                     current, changes = self._declared(), engine.changes
                 except StackmendError as error:
                     return Unreadable(f"the state could not be read again: {error}")
-            found = observe(current, aws, only={group}, observers=self._looking.observers).fleets.get(group)
+            observed = observe(current, aws, only={group}, observers=self._looking.observers)
+            found = self._looking.marked(observed.fleets).get(group)
             if isinstance(found, Fleet):
                 # A server that leaves during a repair is still that repair's to write.
                 seen[group] = seen.get(group, frozenset()) | sighted(found)

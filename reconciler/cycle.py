@@ -109,7 +109,7 @@ class Cycle:
         with self._recorded(run_id := self._new_id(), "plan"):
             scan = self._attributing.named(self._scan(run_id, Scope(tenant)))
             plan = self._deciding.plan(scan)
-            self._finish(scan, {"plan": plan_document(plan)})
+            self._finish(scan, {"plan": plan_document(plan), "whole": tenant is None})
         return plan
 
     def repair(
@@ -173,14 +173,16 @@ class Cycle:
         plan = self._deciding.plan(scan, spent)
         if not dry_run:
             # What is under way, or was when a pass died, can be explained.
-            self.store.note_run(run_id, summary={"plan": plan_document(plan)}, findings=scan.findings)
+            self.store.note_run(
+                run_id, summary={"plan": plan_document(plan), "whole": scope == WHOLE}, findings=scan.findings
+            )
         tools = self._acting.tools(scan.declared, engine, held, progress, recovered.unsettled)
         outcomes = act(plan, tools, dry_run=dry_run)
         if not dry_run:
             self._deciding.watched(whole=scope == WHOLE)
         done = [outcome_document(o) for o in (*recovered.leftovers, *outcomes)]
         scan = self._attributing.named(scan)
-        more = {"events": list(events)[:100]} if events else {}
+        more: dict[str, Any] = {"whole": scope == WHOLE} | ({"events": list(events)[:100]} if events else {})
         self._finish(scan, {"plan": plan_document(plan), "outcomes": done, "dry_run": dry_run, **more})
         return Pass(scan, plan, outcomes)
 

@@ -78,7 +78,7 @@ class Looking:
             fresh=timedelta(seconds=self._settings.fresh_seconds),
         )
         if observed.fleets:
-            observed = replace(observed, fleets=self._marked(observed.fleets))
+            observed = replace(observed, fleets=self.marked(observed.fleets))
         if probing and self._settings.probe.targets:
             wanted = partial(probe_target, self._settings)
             asked = probe(declared, observed, wanted, only=lambda urn: only is None or urn in only)
@@ -93,8 +93,8 @@ class Looking:
         groups = {r.urn for r in declared.of_type(GROUP)}
         return observe(declared, self._outside.aws(declared), only=groups, observers=self.observers).fleets
 
-    def _marked(self, fleets: Mapping[Urn, Fleet | Unreadable]) -> Mapping[Urn, Fleet | Unreadable]:
-        """The fleets, with what people said of their servers since they were tagged."""
+    def marked(self, fleets: Mapping[Urn, Fleet | Unreadable]) -> Mapping[Urn, Fleet | Unreadable]:
+        """The fleets, with what people said of their servers."""
         said = {m.instance: f"{m.who} says: {m.reason}" for m in marks.marks(self._store, self._settings.cell)}
         return {
             urn: replace(

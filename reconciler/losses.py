@@ -63,11 +63,21 @@ def _expirations(rules: Value) -> set[str]:
         return set()
     found = [r for r in rules if isinstance(r, Mapping)]
     return {
-        json.dumps(r, sort_keys=True, default=str)
+        json.dumps(_said(r), sort_keys=True, default=str)
         for r in found
         if (r.get("expiration") or r.get("noncurrentVersionExpiration"))
         and (r.get("status") == "Enabled" or r.get("enabled") is True)
     }
+
+
+def _said(value: Value) -> Value:
+    """The value without what is empty in it: a provider spells out what a program leaves out."""
+    if isinstance(value, Mapping):
+        parts = {k: _said(v) for k, v in value.items() if k != "__defaults"}
+        return {k: v for k, v in parts.items() if v not in (None, "", (), [], {}, 0, False)}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_said(v) for v in value]
+    return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ class Overview:
 def overview(store: Store, cell: str) -> Overview:
     """How a cell stands now. Raises StoreError."""
     runs = store.runs(cell, limit=RUNS_SEARCHED)
-    planned = next((run for run in runs if run.summary.get("plan")), None)
+    # A look at less than the cell proposes only what concerns that.
+    planned = next((run for run in runs if run.summary.get("plan") and run.summary.get("whole", True)), None)
     return Overview(
         cell=cell,
         holder=lease.holder(store, cell),

@@ -22,8 +22,8 @@ class Journal(Protocol):
         Returns the intent's number. Raises LeaseLost: nothing may be written to AWS afterwards.
         """
 
-    def conclude(self, intent: int, outcome: Outcome) -> None:
-        """Write the one terminal record of an intent."""
+    def conclude(self, intent: int, outcome: Outcome, *, finished: bool = False) -> None:
+        """Write the one terminal record of an intent; ``finished``: what it left undone when it was cut off is done."""
 
     def ensure_held(self, tenants: Collection[str] = ()) -> None:
         """Raise LeaseLost unless this process still holds the cell's lease, or while the cell is paused.

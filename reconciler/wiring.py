@@ -91,7 +91,7 @@ class ReadOnlyJournal:
     def intend(self, repair: Repair) -> int:
         self._refuse(repair.id)
 
-    def conclude(self, intent: int, outcome: Outcome) -> None:
+    def conclude(self, intent: int, outcome: Outcome, *, finished: bool = False) -> None:  # noqa: ARG002
         self._refuse(f"{outcome.repair_id}, intent {intent}")
 
     def ensure_held(self, tenants: Collection[str] = ()) -> None:

@@ -22,6 +22,8 @@ from reconciler.errors import LeaseLost, RepairRefused, StackmendError, TenantPa
 from reconciler.model import ESCALATE, Deadline, Finding, Outcome, Plan, Repair, Status, Urn
 
 _STOPPING = (LeaseLost, Interrupted, EngineStopped)
+_LETS_ON = frozenset({Status.HEALED, Status.DRY_RUN, Status.CONTINUES})
+"""How a repair ended for which others wait that may now begin: of one that goes on, this pass's part is done."""
 _MAY_HAVE_WRITTEN = frozenset({Status.HEALED, Status.NOT_HEALED, Status.ROLLED_BACK, Status.CONTINUES})
 
 
@@ -222,7 +224,7 @@ class _Work:
         together = {r.id for r in self.open if declarative(r)} if declarative(repair) else set()
         for other in repair.after:
             status = self.ended.get(other)
-            if status not in (Status.HEALED, Status.DRY_RUN) and (status is not None or other not in together):
+            if status not in _LETS_ON and (status is not None or other not in together):
                 told = status.value if status else "not done"
                 return Ending(Status.REFUSED, f"it needs repair {other}, which was {told}")
         return None
@@ -250,7 +252,7 @@ class _Work:
 
     def healthy(self, repair: Repair) -> bool:
         """Whether everything a repair needs has been healed, as far as it has ended."""
-        return all(self.ended.get(i, Status.HEALED) in (Status.HEALED, Status.DRY_RUN) for i in repair.after)
+        return all(self.ended.get(i, Status.HEALED) in _LETS_ON for i in repair.after)
 
     def end(self, repair: Repair, ending: Ending) -> None:
         """Conclude a repair. It counts as concluded only once the journal has it."""
@@ -262,7 +264,7 @@ class _Work:
         for made_from in repair.replacement:
             if ending.bad_image:
                 self.unfit[made_from].add(repair.urns)
-            elif ending.status is Status.HEALED:
+            elif ending.status in (Status.HEALED, Status.CONTINUES):
                 self.unfit[made_from].clear()
         self.outcomes.append(outcome)
         self.ended[repair.id] = ending.status

@@ -49,9 +49,9 @@ def surplus(fleet: Fleet, bad: Collection[str], floor: int) -> Member | None:
 
     First one that does not serve, newcomers before the ones that were to be replaced (``bad``); then one that was to be
     replaced anyway, if enough others are healthy; then the newest. Where nothing was to be replaced, one that failed
-    goes before one that is still starting: that one is about to serve.
+    goes before one that is still starting: that one is about to serve. Never one that is compromised: it is isolated.
     """
-    candidates = [m for m in fleet.members if not leaving(m) and may_leave(m, fleet, floor)]
+    candidates = [m for m in fleet.members if not leaving(m) and not m.compromised and may_leave(m, fleet, floor)]
 
     def order(member: Member) -> tuple[bool, bool, bool, float]:
         serves, old = serving(member, fleet) is not False, member.instance_id in bad

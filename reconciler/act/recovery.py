@@ -20,8 +20,10 @@ from reconciler.act.strategies.quarantine import resume
 from reconciler.act.strategies.rollout import Rollout
 from reconciler.act.tools import StateDocument, Tools
 from reconciler.errors import EngineLocked, LeaseLost, StackmendError
-from reconciler.model import Outcome, Repair, Status, Urn
+from reconciler.model import GROUP, DeclaredResource, Outcome, Repair, Status, Urn
 from reconciler.ports import OpenIntent
+
+_HEALED = "what it was to repair is healed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,9 @@ def conclude_open(intents: Sequence[OpenIntent], tools: Tools) -> tuple[Outcome,
         if left is None:
             continue
         reason = f"the process died while it was under way; {left}"
+        if repair.members and any(r.type == GROUP and r.size is None for r in _declared(repair, tools)):
+            # What its size was before is not known, and whoever sizes the group now sees the larger one.
+            reason += "; others size the group, which may be larger by what had been asked for"
         outcome = Outcome(
             repair_id=repair.id,
             strategy=repair.strategy,
@@ -114,14 +119,18 @@ def conclude_open(intents: Sequence[OpenIntent], tools: Tools) -> tuple[Outcome,
             tenant=repair.tenant,
             finding_ids=repair.finding_ids,
         )
-        tools.journal.conclude(intent.number, outcome)
+        tools.journal.conclude(intent.number, outcome, finished=left == _HEALED)
         outcomes.append(outcome)
     return tuple(outcomes)
 
 
+def _declared(repair: Repair, tools: Tools) -> list[DeclaredResource]:
+    return [tools.declared.resources[u] for u in repair.urns if u in tools.declared.resources]
+
+
 def _left_behind(repair: Repair, tools: Tools) -> str | None:
     """What the repair left, in words, after a half-done rollout was put right; None if it cannot be told now."""
-    known = [u for u in repair.urns if u in tools.declared.resources]
+    known = [r.urn for r in _declared(repair, tools)]
     if not known:
         return "what it concerned is no longer declared"
     try:
@@ -136,7 +145,7 @@ def _left_behind(repair: Repair, tools: Tools) -> str | None:
         return None
     if ending is None:
         return "what it was to repair is still wrong"
-    return None if ending.status is Status.REFUSED else "what it was to repair is healed"
+    return None if ending.status is Status.REFUSED else _HEALED
 
 
 def _right_size(repair: Repair, tools: Tools) -> str:

@@ -19,9 +19,11 @@ from reconciler.declare.graph import order
 from reconciler.declare.state import tenant_facts
 from reconciler.declare.values import decode, encode, moment
 from reconciler.errors import StateError
-from reconciler.model import ChangedDeclaration, Declared, DeclaredResource, IgnoredTags, Urn, Value
+from reconciler.model import NO_TAGS, ChangedDeclaration, Declared, DeclaredResource, IgnoredTags, Urn, Value
 
 _FORMAT = 1
+_UNSAID = ("",)
+"""What ``ignored`` is in a baseline of an earlier version, which did not keep it."""
 
 
 def effective(declared: Declared, baseline: Declared | None, *, redeclared: Collection[Urn] = frozenset()) -> Declared:
@@ -35,6 +37,7 @@ def effective(declared: Declared, baseline: Declared | None, *, redeclared: Coll
         return declared
     if baseline.version != declared.version:
         return declared
+    baseline = _completed(baseline, declared)
     renewed = _renewal(declared, baseline)
     changes: list[ChangedDeclaration] = []
     resources: dict[Urn, DeclaredResource] = {}
@@ -78,6 +81,18 @@ def effective(declared: Declared, baseline: Declared | None, *, redeclared: Coll
         merged = replace(merged, resources={urn: merged.resources[urn] for urn in order(merged)})
     tenants = tenant_facts(merged.resources.values())
     return replace(merged, tenants=tenants, tampered=(*declared.tampered, *changes))
+
+
+def _completed(baseline: Declared, declared: Declared) -> Declared:
+    """The baseline; where it is of an earlier version, with what the state says now of what it did not keep."""
+    unsaid = {u: r for u, r in baseline.resources.items() if r.ignored == _UNSAID}
+    if not unsaid:
+        return baseline
+    told = {u: replace(r, ignored=(), ignored_tags=NO_TAGS) for u, r in unsaid.items()}
+    for urn in unsaid.keys() & declared.resources.keys():
+        now = declared.resources[urn]
+        told[urn] = replace(unsaid[urn], ignored=now.ignored, ignored_tags=now.ignored_tags)
+    return replace(baseline, resources={**baseline.resources, **told})
 
 
 def _changes(urn: Urn, was: Mapping[str, Value], now: Mapping[str, Value]) -> Iterator[ChangedDeclaration]:
@@ -178,7 +193,7 @@ def from_json(document: Mapping[str, Any]) -> Declared:
             protect=fields["protect"],
             external=fields["external"],
             created=moment(fields.get("created")),
-            ignored=tuple(fields.get("ignored", ())),
+            ignored=tuple(fields["ignored"]) if "ignored" in fields else _UNSAID,
             ignored_tags=IgnoredTags(frozenset(keys), tuple(prefixes)),
             scaled=fields.get("scaled", False),
             region=fields.get("region", ""),

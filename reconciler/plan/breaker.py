@@ -189,7 +189,7 @@ def _replacements(replaced: Sequence[Attempt], policy: Policy, in_use: Collectio
     failures: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in replaced:
         for made_from in set(attempt.replacement) & set(in_use):
-            if attempt.status is Status.HEALED:
+            if attempt.status in (Status.HEALED, Status.CONTINUES):
                 failures[made_from].clear()
             elif attempt.status in FAILED:
                 failures[made_from].append(attempt)

@@ -105,6 +105,11 @@ class Budget:
         """The budget that has the least left for the resources of a repair."""
         return min(self._of(repair), key=lambda purse: purse.left)
 
+    def spend(self, repair: Repair) -> None:
+        """Spend on a repair as a whole."""
+        for purse in self._of(repair):
+            purse.take(repair.cost)
+
     def _take(self, purses: Sequence[Purse], cost: int, *, begins: bool) -> Purse | None:
         if begins and not self._repairs.allows(1):
             return self._repairs

@@ -65,7 +65,11 @@ def within_limits(
         elif mode.mode is Mode.PROPOSE and repair.strategy != ESCALATE:
             # What is approved is done as it was shown, so what is shown has to fit into one pass.
             purse = whole.tightest(repair)
+            if can_cut(repair) and not purse.left:
+                deferrals.append(_deferred(repair, ("budget", purse.words, purse.setting)))
+                continue
             part, later = _cut(repair, max(1, purse.left), purse, findings)
+            whole.spend(part)
             parts[repair.id] = part.id
             deferrals += later
             asking.append(replace(part, setting=mode.setting, reason=f"{part.reason}; {mode.why}"))
@@ -110,7 +114,10 @@ def _cut(repair: Repair, count: int, purse: Purse, findings: Mapping[str, Findin
     """The repair of so many of its servers at most, and the deferral of the others."""
     if not can_cut(repair) or count >= len(repair.members):
         return repair, []
-    part, later = part_of(repair, repair.members[:count], findings)
+    failed = _failed(repair, findings)
+    # What fails goes before what is only outdated; in each of them zone after zone, as they stand.
+    first = sorted(repair.members, key=lambda m: m not in failed)[:count]
+    part, later = part_of(repair, [m for m in repair.members if m in first], findings)
     words = f"{purse.words}; {count} of {len(repair.members)} servers are replaced first"
     return part, [Deferral(later, words, "budget", purse.setting)]
 

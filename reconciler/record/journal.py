@@ -113,8 +113,10 @@ class Journal:
         self._lease.ensure_held()
         return number
 
-    def conclude(self, intent: int, outcome: Outcome) -> None:
+    def conclude(self, intent: int, outcome: Outcome, *, finished: bool = False) -> None:
         """Write the one terminal record of an intent of this cell, whichever run wrote it.
+
+        ``finished``: what it left undone is done now, although it was cut off.
 
         A lease that has run out but that nobody has taken is enough: what happened should be known. Raises LeaseLost,
         AlreadyConcluded, or StoreError if there is no such intent or it is another repair's.
@@ -130,7 +132,7 @@ class Journal:
             at = text(self._database.clock.now())
             connection.execute(insert(OUTCOMES).values(intent=intent, at=at, outcome=documents.from_outcome(outcome)))
             connection.execute(delete(OPEN).where(OPEN.c.intent == intent))
-            if outcome.status is Status.HEALED:
+            if outcome.strategy in marks.ISOLATING and (finished or outcome.status is Status.HEALED):
                 members = documents.to_repair(document).members
                 marks.note_repaired(connection, self._database, self._cell, members)
             self._append(

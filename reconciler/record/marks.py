@@ -32,7 +32,7 @@ class Mark:
     who: str
     since: datetime
     repaired: datetime | None = None
-    """When a repair of this server healed. The mark counts all the same, should the server be in a fleet again."""
+    """When this server was isolated. The mark counts all the same, should the server be in a fleet again."""
 
 
 def mark(
@@ -76,6 +76,10 @@ def marks(database: Database, cell: str) -> tuple[Mark, ...]:
             )
             for row in connection.execute(query)
         )
+
+
+ISOLATING = frozenset({"quarantine", "dispose"})
+"""The strategies that do what a mark asks for."""
 
 
 def note_repaired(connection: Connection, database: Database, cell: str, instances: Collection[str]) -> None:

@@ -63,7 +63,7 @@ class Wall:
 def resumed(cell: Cell, tenant: str) -> None:
     """A person lets the tenant's repairs go on, and nobody asks the endpoint any more: it is as declared afterwards."""
     with cell.cycle() as cycle:
-        assert cycle.resume(tenant)
+        assert cycle.resume(tenant) == ()
     (outcome,) = cell.repair().outcomes
     assert outcome.status is Status.HEALED
     assert_clean(cell.scan())
@@ -98,5 +98,5 @@ def test_a_breach_that_clients_rely_on_stays_healed(cell: Cell, monkeypatch: pyt
     assert "a breach is not brought back" in outcome.reason
     assert not wall.is_open
     with cell.cycle() as cycle:
-        assert cycle.resume(BRONZE)
+        assert cycle.resume(BRONZE) == ()
     assert_clean(cell.scan())

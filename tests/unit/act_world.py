@@ -97,7 +97,7 @@ class Journal:
         self.log.append(f"intend {repair.strategy}")
         return len(self.intents) - 1
 
-    def conclude(self, intent: int, outcome: Outcome) -> None:
+    def conclude(self, intent: int, outcome: Outcome, *, finished: bool = False) -> None:  # noqa: ARG002
         self._may("conclude")
         assert intent not in self.outcomes, "concluded twice"
         self.outcomes[intent] = outcome

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from reconciler.act.act import act
@@ -275,6 +277,16 @@ def test_a_key_is_called_back_before_the_engine_looks() -> None:
     assert outcome.status is Status.HEALED
     calls = ["held", "cancel_key_deletion", "held", "enable_key", "preview", "held", "up"]
     assert [c for c in world.log if c in calls] == calls
+
+
+def test_a_key_in_another_region_is_left_to_the_engine() -> None:
+    """The cell's own client would ask the wrong region; the engine sets the key back, and creates none."""
+    key = replace(resource("acme-key", KEY), region="us-west-2")
+    world = World(declared(key))
+    world.breaks(key)
+    (outcome,) = act(plan(repair("restore", key)), world.tools)
+    assert outcome.status is Status.HEALED
+    assert not [c for c in world.log if c.endswith("_key")]
 
 
 def test_a_key_that_cannot_be_called_back_is_not_healed() -> None:

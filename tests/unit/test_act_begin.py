@@ -135,3 +135,14 @@ def test_what_may_end_the_process_is_done_alone_and_last(monkeypatch: pytest.Mon
         act(plan(bad, fine, waits, other), world.tools)
     assert {o.repair_id for o in world.journal.outcomes.values()} == {fine.id, other.id}
     assert [world.journal.intents[n] for n in world.journal.open] == [bad]
+
+
+def test_what_waits_for_a_rollout_goes_on_when_this_passs_part_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the planner lets wait for a part of a fleet is not refused because the fleet is not done."""
+    group, policy = FLEETS[0], resource("t0-policy")
+    world = World(declared(group, policy))
+    world.breaks(group, policy)
+    replacing(monkeypatch, world, lambda _: Ending(Status.CONTINUES, "over time"))
+    first = repair("rollout", group, members=("i-1", "i-2"))
+    outcomes = act(plan(first, repair("reapply", policy, after=[first])), world.tools)
+    assert statuses(outcomes) == ["continues", "healed"]

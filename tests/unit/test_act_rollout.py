@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from reconciler.act import recovery
 from reconciler.act.act import act
+from reconciler.act.fleet import surplus
 from reconciler.act.strategies import STRATEGIES
+from reconciler.act.strategies.refresh_image import Refresh
 from reconciler.act.strategies.rollout import Rollout
 from reconciler.errors import RepairRefused
 from reconciler.model import UNITS, Fleet, Repair, Status, Unreadable, Urn
@@ -308,4 +310,43 @@ def test_a_group_whose_size_does_not_count_servers_is_left_alone(unit: str, stra
     with pytest.raises(RepairRefused) as refused:
         run(replace(fleet.repair(0), strategy=strategy), fleet.world.tools)
     assert f"counts {unit}" in refused.value.why
+    assert fleet.calls == []
+
+
+@pytest.mark.parametrize("strategy", [Rollout, Refresh])
+def test_a_server_that_is_marked_meanwhile_is_not_ended(strategy: type[Rollout]) -> None:
+    """T09: a server that somebody says was broken into, while a pass is under way, is evidence: no rollout ends it."""
+    fleet = SimulatedFleet("healthy", "healthy", "healthy", maximum=6)
+    first, marked, last = fleet.members
+    fleet.members[marked] = replace(fleet.members[marked], compromised="kim says: crypto mining")
+    alone = strategy(fleet.repair(1), fleet.world.tools).run()
+    assert (alone.status, fleet.calls) == (Status.CONTINUES, [])
+    fleet.world.change(pace=replace(fleet.world.tools.pace, batch=2))
+    strategy(fleet.repair(0, 1, 2), fleet.world.tools).run()
+    fleet.wait(60)
+    assert marked in fleet.members
+    assert first not in fleet.members
+    assert (last in fleet.members) is (strategy is Rollout)
+
+
+def test_what_is_too_much_never_is_a_marked_server() -> None:
+    """T09: a group that is larger than it should be gives another server back, or none."""
+    fleet = SimulatedFleet("unhealthy", "healthy", "healthy")
+    first = next(iter(fleet.members))
+    fleet.members[first] = replace(fleet.members[first], compromised="x")
+    seen = fleet.look(fleet.group.urn)
+    assert isinstance(seen, Fleet)
+    assert surplus(seen, (), 1) not in (None, fleet.members[first])
+    assert surplus(seen, (), 2) is None
+
+
+def test_a_group_that_others_size_may_stay_larger_and_the_outcome_says_so() -> None:
+    """F24: after a crash nobody knows how large it was; what it was to repair is told as for any other."""
+    fleet = SimulatedFleet("healthy", "unhealthy", "healthy", maximum=6)
+    fleet.change(scaled=True)
+    work = fleet.repair(1)
+    fleet.world.journal.intents.append(work)
+    intents: list[OpenIntent] = [Intent(0, work)]
+    (outcome,) = recovery.conclude_open(intents, fleet.world.tools)
+    assert "others size the group, which may be larger" in outcome.reason
     assert fleet.calls == []

@@ -135,6 +135,19 @@ def test_an_edited_state_does_not_ignore_what_the_program_does_not() -> None:
     assert stands.tampered == (ChangedDeclaration(urn("a"), "ignoreChanges", ("tags",), ("*",)),)
 
 
+def test_a_baseline_of_an_earlier_version_does_not_say_what_is_ignored() -> None:
+    """After an upgrade, what the program ignores is no change of the declaration, and counts at once."""
+    now = read(resource("a", ignoreChanges=["tags"]))
+    kept = to_json(read(resource("a", ignoreChanges=["tags"]), resource("gone")))
+    for fields in kept["resources"]:
+        for new in ("ignored", "ignored_tags", "scaled", "region", "account"):
+            del fields[new]
+    stands = effective(now, from_json(kept))
+    assert stands.resources[urn("a")].ignored == ("tags",)
+    assert stands.resources[urn("gone")].ignored == ()
+    assert [(c.urn, c.property) for c in stands.tampered] == [(urn("gone"), "")]
+
+
 def test_a_look_that_changes_nothing_reports_nothing() -> None:
     """I09: the same state against its own baseline is what it was, pending operations included."""
     now = parse(

@@ -108,7 +108,7 @@ def test_a_tag_stands_beside_a_mark(stage: Stage) -> None:
         for urn, f in fleets.items()
         if isinstance(f, Fleet)
     }
-    seen = stage.cycle._looking._marked(tagged)
+    seen = stage.cycle._looking.marked(tagged)
     assert {m.compromised for f in seen.values() if isinstance(f, Fleet) for m in f.members} == {"tagged"}
 
 

@@ -46,6 +46,13 @@ CASES: list[tuple[str, str, Any, Any, bool]] = [
     (LIFECYCLE, "rules", [RULE], [{**RULE, "expiration": {"days": 90}}], True),
     (LIFECYCLE, "rules", [RULE, TIDY], [RULE], False),
     (LIFECYCLE, "rules", [], [RULE], False),
+    (
+        LIFECYCLE,
+        "rules",
+        [RULE],
+        [{**RULE, "prefix": "", "expiration": {"days": 30, "date": ""}, "transitions": []}],
+        False,
+    ),
     ("aws:rds/instance:Instance", "backupRetentionPeriod", 7, 35, True),
     (TABLE, "pointInTimeRecovery", {"enabled": False}, {"enabled": True}, True),
     (TABLE, "ttl", {"enabled": True, "attributeName": "t"}, {"enabled": False}, True),

@@ -184,6 +184,7 @@ def test_one_repair_of_many_resources_is_one_repair() -> None:
         ([Status.NOT_HEALED], False),
         ([Status.NOT_HEALED, Status.ROLLED_BACK, Status.HEALED], False),
         ([Status.HEALED, Status.ROLLED_BACK, Status.ROLLED_BACK], True),
+        ([Status.ROLLED_BACK, Status.CONTINUES, Status.ROLLED_BACK], False),
     ],
 )
 def test_a_template_whose_servers_fail_is_remembered(statuses: list[Status], *, stopped: bool) -> None:

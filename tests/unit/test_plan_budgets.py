@@ -252,3 +252,43 @@ def test_a_fleet_that_is_refreshed_starves_no_other_tenant(servers: int, whole: 
     found = [*outdated(GROUPS["t0"], servers), *(finding(r) for r in LEAVES if r.tenant != "t0")]
     plan = planned(scan(WORLD, *found, fleets=FLEETS), policy)
     assert len({r.tenant for r in plan.repairs}) == min(len(TENANTS), whole, repairs)
+
+
+def test_a_server_that_fails_does_not_wait_behind_those_that_are_only_outdated() -> None:
+    """I03: a rollout that is cut begins with what fails, in whatever zone it is."""
+    members = tuple(
+        replace(m, zone="abc"[n // 10], target="unhealthy" if n == 29 else "healthy")
+        for n, m in enumerate(fleet(SERVERS, 30).members)
+    )
+    sick = finding(SERVERS, "health.instance-state", Kind.HEALTH, resource_id="i-29", property_="")
+    world = scan(
+        cell(SERVERS), *outdated(SERVERS, 29), sick, fleets={SERVERS.urn: replace(fleet(SERVERS, 30), members=members)}
+    )
+    (repair,) = acting(planned(world, replace(ROOMY, budget_tenant=Limit(count=5))))
+    assert len(repair.members) == 5
+    assert "i-29" in repair.members
+
+
+def test_what_is_proposed_together_fits_into_one_pass() -> None:
+    """I03: a plan with two fleets that is approved is done as it was shown, and what is left is proposed afterwards."""
+    groups = [resource(name, type_=GROUP) for name in ("a", "b")]
+    fleets = {
+        g.urn: replace(
+            fleet(g, 8), members=tuple(replace(m, instance_id=f"{m.instance_id}{g.name}") for m in fleet(g, 8).members)
+        )
+        for g in groups
+    }
+    found = [
+        finding(g, OUTDATED, Kind.HEALTH, resource_id=m.instance_id, property_="")
+        for g in groups
+        for m in fleets[g.urn].members
+    ]
+    asks = replace(ROOMY, budget_tenant=Limit(count=5), modes=(ModeRule(Selector(tenant="*"), Mode.PROPOSE),))
+    world = scan(cell(*groups), *found, fleets=fleets)
+    shown = planned(world, asks)
+    assert sum(len(r.members) for r in shown.proposals) == 5
+    approved = tuple(Approved(r.content, r.id, r.tenant) for r in shown.proposals)
+    approval = Approval(1, shown.hash, "ann", "", NOW, NOW + timedelta(hours=1), approved, frozenset())
+    done = planned(world, asks, circumstances=Circumstances(approvals=(approval,)))
+    assert [r.members for r in done.repairs] == [r.members for r in shown.proposals]
+    assert not any("approved another plan" in r.reason for r in done.proposals)

@@ -63,3 +63,15 @@ def test_a_mark_counts_until_it_is_withdrawn(store: Store) -> None:
         journal.conclude(journal.intend(work), outcome(work, status))
         assert [m.instance for m in overview(store, "dev").marks] == waiting
     assert [m.instance for m in marks.marks(store, "dev")] == ["i-1", "i-2"]
+
+
+def test_a_mark_is_done_when_its_server_is_isolated(store: Store) -> None:
+    """Also by the pass after the one that died; not by a rollout that found another reason and did nothing."""
+    marked(store)
+    journal = Journal(Lease.acquire(store, "dev", seconds=60, actor="ci"), run_id="r1", actor="ci")
+    work = replace(repair(GROUP), members=("i-1",))
+    for strategy, finished, waiting in (("rollout", True, 1), ("quarantine", False, 1), ("quarantine", True, 0)):
+        planned = replace(work, strategy=strategy)
+        status = Status.HEALED if strategy == "rollout" else Status.INTERRUPTED
+        journal.conclude(journal.intend(planned), outcome(planned, status), finished=finished)
+        assert len(overview(store, "dev").marks) == waiting

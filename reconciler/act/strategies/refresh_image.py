@@ -60,7 +60,7 @@ class Refresh(Rollout):
             fleet = self.see()
             if fleet.desired != self.base:
                 return Ending(Status.NOT_HEALED, f"somebody else resized the group to {fleet.desired} meanwhile")
-            staying = [m for i in batch if (m := find(fleet, i)) is not None]
+            staying = [m for i in batch if (m := find(fleet, i)) is not None and not m.compromised]
             if not staying:
                 return Ending(Status.HEALED)
             if ending := self.grow(fleet, by=len(staying)):
@@ -72,6 +72,8 @@ class Refresh(Rollout):
                 member = find(fleet, old.instance_id)
                 if member is None:
                     continue
+                if member.compromised:
+                    return self.roll_back(f"{old.instance_id} was marked as compromised meanwhile")
                 if not may_leave(member, fleet, self.floor):
                     why = f"without {old.instance_id} the fleet would have fewer than {self.floor} healthy servers"
                     return self.roll_back(why)

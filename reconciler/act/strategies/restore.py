@@ -19,7 +19,8 @@ _KEY = "aws:kms/key:Key"
 def _prepare(repair: Repair, tools: Tools) -> None:
     for urn in repair.urns:
         resource = tools.declared.resources.get(urn)
-        if resource is None or resource.type != _KEY:
+        # Only the engine reaches what is in another region, and it creates nothing that holds state.
+        if resource is None or resource.type != _KEY or tools.declared.elsewhere(resource):
             continue
         if resource.tenant != repair.tenant:
             raise RepairRefused("the key belongs to another tenant", where=urn)

@@ -107,6 +107,8 @@ class Rollout:
             return self.until_whole(without=instance)
         if dead(member):
             return self.bury(member, fleet)
+        if member.compromised:
+            return Ending(Status.CONTINUES, f"{instance} was marked as compromised: the next pass isolates it")
         if fleet.desired + 1 > fleet.maximum:
             return self.in_its_place(member, fleet)
 
@@ -120,6 +122,8 @@ class Rollout:
         member = find(fleet, instance)
         if member is None:
             return Ending(Status.HEALED) if self.give_back() else Ending(Status.NOT_HEALED, "one server too many")
+        if member.compromised:
+            return self.roll_back(f"{instance} was marked as compromised meanwhile: it is isolated, not ended")
         if not may_leave(member, fleet, self.floor):
             return self.roll_back(f"without {instance} the fleet would have fewer than {self.floor} healthy servers")
         self.tell(f"the new server is healthy; {instance} leaves")
