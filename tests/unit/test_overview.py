@@ -9,7 +9,7 @@ from tests.unit.record_worlds import Time, open_store
 
 
 def test_a_pass_for_an_event_does_not_hide_what_is_proposed(tmp_path: Path) -> None:
-    """What waits for consent is what the last look at the whole cell proposed; a smaller one says nothing of the rest."""
+    """What waits for consent is what the last look at the whole cell proposed; a smaller one says nothing of it."""
     time = Time()
     with open_store(tmp_path, time) as store:
         passes: tuple[tuple[bool, list[str]], ...] = ((True, ["r-1"]), (False, []), (True, []))
