@@ -176,7 +176,7 @@ def test_a_group_that_is_too_small_is_resized() -> None:
     """A group that is smaller than declared may be made larger, and one whose size stays may be updated."""
     fleet = SimulatedFleet("healthy", "healthy", size=3)
     refuse_shrinking(resizing(fleet), fleet.world.tools)
-    fleet.desired = 4
+    fleet.desired = 3
     refuse_shrinking(EnginePlan((Step(fleet.group.urn, GROUP, "update", ("tags",)),)), fleet.world.tools)
 
 
@@ -203,3 +203,14 @@ def test_a_weighted_group_gives_nothing_back_by_itself() -> None:
     with pytest.raises(RepairRefused, match="not touched"):
         give_back(fleet)
     assert fleet.calls == []
+
+
+def test_an_update_for_another_reason_makes_no_group_smaller() -> None:
+    """A group that somebody made larger after the preview is not updated: the engine would write its size (I02)."""
+    fleet = SimulatedFleet("healthy", "healthy", "healthy", size=2)
+    other = EnginePlan((Step(fleet.group.urn, GROUP, "update", ("vpcZoneIdentifiers",)),))
+    with pytest.raises(RepairRefused, match="resizes the group"):
+        refuse_shrinking(other, fleet.world.tools)
+    fleet.desired = 2
+    refuse_shrinking(other, fleet.world.tools)
+    assert give_surplus_back(other, fleet.repair(0), fleet.world.tools) is False

@@ -26,8 +26,8 @@ def give_surplus_back(plan: EnginePlan, repair: Repair, tools: Tools) -> bool:
     Where there were, ``plan`` is out of date. Raises RepairRefused, AwsCallFailed, LeaseLost.
     """
     given = False
-    for step, group in _resized(plan, tools):
-        limit = _limit(step, group)
+    for step, group in _updated(plan, tools):
+        limit = _limit(step, group) if _resizes(step) else None
         if step.urn not in repair.urns or limit is None or (desired := _fleet(step.urn, tools).desired) <= limit:
             continue
         rollout = Rollout(replace(repair, urns=(step.urn,), members=()), tools)
@@ -45,27 +45,35 @@ def refuse_shrinking(plan: EnginePlan, tools: Tools) -> None:
     """Right before an update: refuse it if the engine would make a group smaller. Raises RepairRefused, LeaseLost.
 
     The group was brought down to its size before, so what the engine sees is newer (an autoscaler has made it larger),
-    or the look at it was old.
+    or the look at it was old. An update for another reason would write the size as well if it differs by then.
     """
-    for step, group in _resized(plan, tools):
+    for step, group in _updated(plan, tools):
         fleet, limit, declared = _fleet(group.urn, tools), _limit(step, group), group.inputs.get(SIZE)
         if group.size is None and SIZE in step.changed:
             if not isinstance(declared, int | float) or fleet.desired > declared:
                 why = f"the program says {declared} and does not ignore changes of it, AWS says {fleet.desired}"
                 todo = f"Set ignore_changes=['{SIZE}'] on the group, and deploy."
                 raise RepairRefused("somebody else sizes the group", where=step.urn, why=why, todo=todo)
+        elif not _resizes(step):
+            if group.size is not None and fleet.desired > group.size:
+                why = f"declared are {group.size} servers, and AWS says {fleet.desired}"
+                raise RepairRefused("somebody resizes the group just now", where=step.urn, why=why)
         elif limit is None or fleet.desired > limit or (fleet.desired == limit and SIZE in step.changed):
             why = f"declared are {limit} servers, AWS says {fleet.desired}, and the engine would still change that"
             raise RepairRefused("somebody resizes the group just now", where=step.urn, why=why)
 
 
-def _resized(plan: EnginePlan, tools: Tools) -> Iterator[tuple[Step, DeclaredResource]]:
-    """The groups whose size or largest size the engine would write."""
+def _updated(plan: EnginePlan, tools: Tools) -> Iterator[tuple[Step, DeclaredResource]]:
+    """The groups that the engine would update."""
     for step in plan.writes:
         resource = tools.declared.resources.get(step.urn)
-        writes_size = step.op == "update" and not {SIZE, _MOST}.isdisjoint(step.changed)
-        if resource is not None and resource.type == GROUP and writes_size:
+        if resource is not None and resource.type == GROUP and step.op == "update":
             yield step, resource
+
+
+def _resizes(step: Step) -> bool:
+    """Whether the engine's plan writes the group's size or its largest size."""
+    return not {SIZE, _MOST}.isdisjoint(step.changed)
 
 
 def _limit(step: Step, group: DeclaredResource) -> int | None:
