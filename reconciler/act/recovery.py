@@ -20,10 +20,20 @@ from reconciler.act.strategies.quarantine import resume
 from reconciler.act.strategies.rollout import Rollout
 from reconciler.act.tools import StateDocument, Tools
 from reconciler.errors import EngineLocked, LeaseLost, StackmendError
-from reconciler.model import GROUP, DeclaredResource, Outcome, Repair, Status, Urn
+from reconciler.model import DeclaredResource, Outcome, Repair, Status, Urn
 from reconciler.ports import OpenIntent
 
-_HEALED = "what it was to repair is healed"
+_ROLLOUTS = ("rollout", "refresh-image")
+_GROWING = (*_ROLLOUTS, "quarantine")
+"""Strategies that ask for servers beyond a group's size for a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What a repair that was cut off has left behind, in words, and whether nothing is left to do."""
+
+    words: str
+    done: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +115,8 @@ def conclude_open(intents: Sequence[OpenIntent], tools: Tools) -> tuple[Outcome,
         left = _left_behind(repair, tools)
         if left is None:
             continue
-        reason = f"the process died while it was under way; {left}"
-        if repair.members and any(r.type == GROUP and r.size is None for r in _declared(repair, tools)):
+        reason = f"the process died while it was under way; {left.words}"
+        if repair.strategy in _GROWING and any(r.size is None for r in _declared(repair, tools)):
             # What its size was before is not known, and whoever sizes the group now sees the larger one.
             reason += "; others size the group, which may be larger by what had been asked for"
         outcome = Outcome(
@@ -119,7 +129,7 @@ def conclude_open(intents: Sequence[OpenIntent], tools: Tools) -> tuple[Outcome,
             tenant=repair.tenant,
             finding_ids=repair.finding_ids,
         )
-        tools.journal.conclude(intent.number, outcome, finished=left == _HEALED)
+        tools.journal.conclude(intent.number, outcome, finished=left.done)
         outcomes.append(outcome)
     return tuple(outcomes)
 
@@ -128,24 +138,24 @@ def _declared(repair: Repair, tools: Tools) -> list[DeclaredResource]:
     return [tools.declared.resources[u] for u in repair.urns if u in tools.declared.resources]
 
 
-def _left_behind(repair: Repair, tools: Tools) -> str | None:
-    """What the repair left, in words, after a half-done rollout was put right; None if it cannot be told now."""
+def _left_behind(repair: Repair, tools: Tools) -> _Left | None:
+    """What the repair left, after a half-done rollout was put right; None if it cannot be told now."""
     known = [r.urn for r in _declared(repair, tools)]
     if not known:
-        return "what it concerned is no longer declared"
+        return _Left("what it concerned is no longer declared")
     try:
-        if repair.strategy in ("rollout", "refresh-image") and (trouble := _right_size(repair, tools)):
-            return trouble
+        if repair.strategy in _ROLLOUTS and (trouble := _right_size(repair, tools)):
+            return _Left(trouble)
         if repair.strategy == "quarantine" and (trouble := resume(repair, tools)):
-            return f"the isolation could not be finished: {trouble}"
+            return _Left(f"the isolation could not be finished: {trouble}")
         ending = still_needed(repair, tools.look(known))
     except LeaseLost:
         raise
     except StackmendError:
         return None
     if ending is None:
-        return "what it was to repair is still wrong"
-    return None if ending.status is Status.REFUSED else _HEALED
+        return _Left("what it was to repair is still wrong")
+    return None if ending.status is Status.REFUSED else _Left("what it was to repair is healed", done=True)
 
 
 def _right_size(repair: Repair, tools: Tools) -> str:

@@ -14,7 +14,7 @@ from reconciler.plan.strategy import COMPROMISED, QUARANTINE_OVER, SHORT
 
 ENOUGH_SIGNS = 2
 _SAID = frozenset({COMPROMISED, QUARANTINE_OVER})
-"""Rules about what a person decided, by a tag on the server."""
+"""Rules about what somebody said of a server, by a mark or a tag."""
 
 
 def held_down(

@@ -68,7 +68,7 @@ def within_limits(
             if can_cut(repair) and not purse.left:
                 deferrals.append(_deferred(repair, ("budget", purse.words, purse.setting)))
                 continue
-            part, later = _cut(repair, max(1, purse.left), purse, findings)
+            part, later = _cut(repair, purse.left, purse, findings)
             whole.spend(part)
             parts[repair.id] = part.id
             deferrals += later

@@ -48,18 +48,17 @@ def refuse_shrinking(plan: EnginePlan, tools: Tools) -> None:
     or the look at it was old. An update for another reason would write the size as well if it differs by then.
     """
     for step, group in _updated(plan, tools):
-        fleet, limit, declared = _fleet(group.urn, tools), _limit(step, group), group.inputs.get(SIZE)
+        desired, limit, declared = _fleet(group.urn, tools).desired, _limit(step, group), group.inputs.get(SIZE)
         if group.size is None and SIZE in step.changed:
-            if not isinstance(declared, int | float) or fleet.desired > declared:
-                why = f"the program says {declared} and does not ignore changes of it, AWS says {fleet.desired}"
+            if not isinstance(declared, int | float) or desired > declared:
+                why = f"the program says {declared} and does not ignore changes of it, AWS says {desired}"
                 todo = f"Set ignore_changes=['{SIZE}'] on the group, and deploy."
                 raise RepairRefused("somebody else sizes the group", where=step.urn, why=why, todo=todo)
-        elif not _resizes(step):
-            if group.size is not None and fleet.desired > group.size:
-                why = f"declared are {group.size} servers, and AWS says {fleet.desired}"
-                raise RepairRefused("somebody resizes the group just now", where=step.urn, why=why)
-        elif limit is None or fleet.desired > limit or (fleet.desired == limit and SIZE in step.changed):
-            why = f"declared are {limit} servers, AWS says {fleet.desired}, and the engine would still change that"
+            continue
+        # A size that is as declared is none that the engine would write.
+        least = desired + 1 if SIZE in step.changed else desired
+        if (limit is None and _resizes(step)) or (limit is not None and limit < least):
+            why = f"declared are {limit} servers, AWS says {desired}, and the engine would change that"
             raise RepairRefused("somebody resizes the group just now", where=step.urn, why=why)
 
 
@@ -81,7 +80,7 @@ def _limit(step: Step, group: DeclaredResource) -> int | None:
 
     A largest size below its size makes a group smaller as well.
     """
-    if SIZE in step.changed:
+    if SIZE in step.changed or _MOST not in step.changed:
         return group.size
     most = group.inputs.get(_MOST)
     return int(most) if isinstance(most, int | float) else None
