@@ -70,12 +70,11 @@ class Clients:
         self._wires: dict[str, Wire] = {}
         self._limiters: dict[str, Limiter] = {}
         self._pagings: dict[tuple[str, str], Mapping[str, Any] | None] = {}
-        self._calls = 0
 
     @property
     def calls(self) -> int:
         """Calls made so far, retries and pages included."""
-        return self._calls
+        return sum(limiter.begun for limiter in self._limiters.copy().values())
 
     def client(self, service: str) -> Any:
         """The client of a service. Its calls are guarded, but retried and counted only through ``call``."""
@@ -106,7 +105,6 @@ class Clients:
 
         def once() -> dict[str, Any]:
             with limiter.slot(deadline):
-                self._count()
                 return wire.call(operation, params)
 
         try:
@@ -163,15 +161,8 @@ class Clients:
 
     def limiter(self, service: str) -> Limiter:
         """What paces the calls to a service of this account."""
-        with self._lock:
-            found = self._limiters.get(service)
-            if found is None:
-                found = self._limiters[service] = Limiter()
-            return found
-
-    def _count(self) -> None:
-        with self._lock:
-            self._calls += 1
+        found = self._limiters.get(service)
+        return found if found is not None else self._limiters.setdefault(service, Limiter())
 
 
 def queue_client(url: str, region: str | None) -> Any:

@@ -89,19 +89,24 @@ class Stream:
         return taken
 
     def _work(self) -> None:
-        while (job := self._next()) is not None:
+        done = None
+        while (job := self._next(done)) is not None:
             read, deadline = job
             try:
                 answer: Answer | Exception = _answer(read, self._clients, deadline)
             except Exception as error:  # noqa: BLE001 - raised again where it is taken
                 answer = error
-            with self._changed:
-                self._busy[read.service] -= 1
             self._answers.put((read, answer))
+            done = read.service
 
-    def _next(self) -> tuple[Read, float] | None:
-        """The next read whose service has room; the services take turns. None when the stream is closed."""
+    def _next(self, done: str | None) -> tuple[Read, float] | None:
+        """The next read whose service has room, of which ``done`` has one place more now; the services take turns.
+
+        None when the stream is closed.
+        """
         with self._changed:
+            if done is not None:
+                self._busy[done] -= 1
             while not self._closed:
                 for service, queue in self._queues.items():
                     busy = self._busy.get(service, 0)

@@ -78,10 +78,6 @@ Objection: TypeAlias = Callable[[str], str]
 """Why an identifier must not be named by a write; empty if it may."""
 
 
-def _none(_: str) -> str:
-    return ""
-
-
 @dataclass(frozen=True, slots=True)
 class WritePermit:
     """What one repair may do: ``operations`` as ``service:Operation``, ``resources`` as ids, names and ARNs."""
@@ -98,7 +94,7 @@ _active: ContextVar[WritePermit | None] = ContextVar("stackmend_write_permit", d
 
 @contextmanager
 def permit(
-    repair_id: str, *, operations: Collection[str], resources: Collection[str], objection: Objection = _none
+    repair_id: str, *, operations: Collection[str], resources: Collection[str], objection: Objection
 ) -> Iterator[WritePermit]:
     """Allow these writes to these resources, within the ``with`` block and in this thread or task only.
 

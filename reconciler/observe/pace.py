@@ -70,6 +70,8 @@ class Limiter:
         self._most = most
         self._allowed = float(most)
         self._busy = 0
+        self.begun = 0
+        """Calls that were let begin so far."""
         self.rate = Rate()
         self._changed = threading.Condition()
 
@@ -89,6 +91,7 @@ class Limiter:
             else:
                 raise TimeoutError("out of time while waiting for a place among the calls to the service")
             self._busy += 1
+            self.begun += 1
             self.rate.began(now)
         borne: bool | None = None
         try:

@@ -45,7 +45,7 @@ class Signer:
         stamp = at.strftime("%Y%m%dT%H%M%SZ")
         digest = sha256(body).hexdigest()
         signed = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
-        signed["host"] = _host(parts.scheme, parts.netloc)
+        signed["host"] = host(parts.scheme, parts.netloc)
         added = {"X-Amz-Date": stamp}
         if self._s3:
             added["X-Amz-Content-SHA256"] = digest
@@ -84,7 +84,8 @@ def _hmac(key: bytes, message: bytes) -> bytes:
     return hmac.new(key, message, "sha256").digest()
 
 
-def _host(scheme: str, netloc: str) -> str:
+def host(scheme: str, netloc: str) -> str:
+    """What the header ``Host`` says, and is signed to say."""
     return netloc.rpartition("@")[2].removesuffix(_DEFAULT_PORTS.get(scheme, ""))
 
 

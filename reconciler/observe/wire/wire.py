@@ -25,6 +25,7 @@ from botocore.utils import percent_encode_sequence
 from urllib3.exceptions import HTTPError
 
 from reconciler.observe.wire.parse import Body, body_parser
+from reconciler.observe.wire.send import Request, Sender
 from reconciler.observe.wire.sign import Signer
 
 _PROTOCOLS = frozenset({"ec2", "json", "query", "rest-xml"})
@@ -36,17 +37,6 @@ _PLAIN_BUCKET = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(?<!-s3alias)")
 """Names that S3's endpoint rules treat alike: no dots, and none of the double hyphens that mark other sorts."""
 _ANY_BUCKET = "{bucket}"
 _ERROR = re.compile(rb"\s*(<\?xml[^>]*>)?\s*<Error[\s>]")
-
-
-class Request:
-    """What the connection, and whoever hooks into ``before-send``, needs of a request."""
-
-    __slots__ = ("body", "context", "headers", "method", "stream_output", "url")
-
-    def __init__(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> None:
-        self.method, self.url, self.headers, self.body = method, url, headers, body
-        self.stream_output = False
-        self.context: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +62,7 @@ class Wire:
         self._service_id: str = model.service_id.hyphenize()
         self._protocol = str(model.resolved_protocol)
         self._s3 = model.service_name == "s3"
+        self._sender = Sender(client)
         self._agent = {"User-Agent": client.meta.config.user_agent}
         self._operations: dict[str, _Operation] = {}
         self._endpoints: dict[tuple[Any, ...], tuple[str, dict[str, str], Signer] | None] = {}
@@ -99,7 +90,7 @@ class Wire:
         request = self._built(known, params, place)
         response = first_non_none_response(events.emit(f"before-send.{event}", request=request))
         if response is None:
-            response = self._client._endpoint.http_session.send(request)
+            response = self._sender.send(request)
         try:
             body: bytes = response.content
         except (HTTPError, OSError) as error:
