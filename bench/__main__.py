@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import programs
+from bench.names import name_of
 from bench.programs import REPOSITORY, Program, Start, World
 from bench.report import Run, Skipped, growth, ratios, table, typical, with_figures
-from bench.world import name_of
 
 RESULTS = REPOSITORY / "bench" / "results"
 PAGE = REPOSITORY / "docs" / "performance.md"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import botocore.session
 
-from bench.world import ACCOUNT, CELL
+from bench.names import ACCOUNT, CELL
 from reconciler.declare.state import parse
 from reconciler.observe.clients import Clients
 from reconciler.observe.observe import observe

@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from bench.world import REGION
+from bench.names import REGION
 
 THREADS = 64
 SERVICES = ("autoscaling", "cloudwatch", "ec2", "elbv2", "iam", "kms", "logs", "s3", "resourcegroupstaggingapi", "sts")

@@ -23,9 +23,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from reconciler import interpreter
 from reconciler.act.tools import Tools
 from reconciler.cycle import Cycle
-from reconciler.memory import collect_seldom
 from reconciler.model import Finding, Plan, Repair, Status, Urn
 from reconciler.settings import load
 from sandbox.lifecycle import REPOSITORY, Sandbox
@@ -246,7 +246,7 @@ def main(arguments: Sequence[str]) -> int:
     options.add_argument("--faults", nargs="+", default=[*DECLARATIVE, ROLLOUT], help="names of faults")
     options.add_argument("--write", action="store_true", help="write the results and the documentation's table")
     chosen = options.parse_args(arguments)
-    collect_seldom()
+    interpreter.prepare()
     done: list[Healing] = []
     for tenants in chosen.tenants:
         with TemporaryDirectory(prefix="stackmend-heal-") as home:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.names import CELL, REGION
 from bench.report import Skipped
-from bench.world import CELL, REGION
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TOOLCHAIN = REPOSITORY / ".toolchain"

@@ -14,10 +14,10 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.world import ACCOUNT, CELL
+from bench.names import ACCOUNT, CELL
+from reconciler import interpreter
 from reconciler.declare.state import parse
 from reconciler.detect.detect import detect
-from reconciler.memory import collect_seldom
 from reconciler.model import Presence
 from reconciler.observe.clients import Clients
 from reconciler.observe.observe import observe
@@ -25,7 +25,7 @@ from reconciler.observe.registry import KINDS
 
 
 def main(state: str, tenant: str = "") -> None:
-    collect_seldom()
+    interpreter.prepare()
     began = time.perf_counter(), time.process_time()
     declared = parse(json.loads(Path(state).read_bytes()), cell=CELL)
     only = {urn for urn, r in declared.resources.items() if r.tenant == tenant} if tenant else None

@@ -12,11 +12,9 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from bench.names import ACCOUNT, CELL, REGION, name_of
 from tenancy import tags as keys
 
-REGION = "eu-central-1"
-ACCOUNT = "123456789012"
-CELL = "bench"
 FAULTY_EVERY = 10
 FAULTS_EACH = 5
 TRUST = json.dumps(
@@ -51,10 +49,6 @@ def build(tenants: int) -> Json:
         resources.append({"urn": above, "type": "stackmend:index:Tenant", "custom": False, "parent": stack})
         resources += ({**one, "parent": above} for one in _Tenant(number, aws).resources())
     return {"version": 3, "deployment": {"manifest": {}, "resources": resources}}
-
-
-def name_of(number: int) -> str:
-    return f"t{number:04d}"
 
 
 def _urn(type_: str, name: str) -> str:

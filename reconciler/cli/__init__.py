@@ -10,7 +10,7 @@ from io import TextIOWrapper
 
 import typer
 
-from reconciler import log, memory
+from reconciler import interpreter, log
 from reconciler.cli import deciding, passes, reading
 from reconciler.cli.common import FINDINGS_EXIT, Findings
 from reconciler.errors import StackmendError
@@ -31,7 +31,7 @@ app.add_typer(reading.ledger_app, name="ledger")
 def main() -> None:
     """Entry point: a user's mistake or a failing dependency is a message, never a traceback."""
     log.configure()
-    memory.collect_seldom()
+    interpreter.prepare()
     if isinstance(sys.stdout, TextIOWrapper):
         # What the terminal, or a damaged record, cannot say in its encoding is written out instead.
         sys.stdout.reconfigure(errors="backslashreplace")

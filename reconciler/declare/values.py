@@ -37,7 +37,9 @@ def value(raw: Any) -> Value:
     Secrets become ``Secret`` unopened; so do assets, archives and references, which no read of AWS can be compared
     with either. Values not known yet become ``Unreadable``.
     """
-    if isinstance(raw, Mapping):
+    if isinstance(raw, str):
+        return UNKNOWN if raw in _UNKNOWN_TEXTS else raw
+    if type(raw) is dict or isinstance(raw, Mapping):
         signature = raw.get(SIGNATURE)
         if signature == OUTPUT and not raw.get("secret"):
             return value(raw["value"]) if "value" in raw else UNKNOWN
@@ -46,8 +48,6 @@ def value(raw: Any) -> Value:
         return {key: value(item) for key, item in raw.items() if key != DEFAULTS}
     if isinstance(raw, list):
         return [value(item) for item in raw]
-    if isinstance(raw, str) and raw in _UNKNOWN_TEXTS:
-        return UNKNOWN
     return raw  # type: ignore[no-any-return]
 
 

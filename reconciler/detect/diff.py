@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import TypeGuard
 
 from reconciler.detect import documents
@@ -24,6 +25,7 @@ IGNORED = frozenset({"__defaults", "tagsAll", "region"})
 """Inputs the provider adds for itself: none is a property of the live resource."""
 
 _PLAIN = frozenset({bool, float, int, str})
+_SCALARS = _PLAIN | {NoneType, Secret, Unreadable}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +122,11 @@ def _with_default_tags(declared: DeclaredResource, own: Value, seen: Value) -> t
     Where the default tags are not known, or left to others, any tag beyond the resource's own may be one.
     """
     every = declared.inputs.get(ALL_TAGS)
-    if not isinstance(own, Mapping):
+    if not _is_mapping(own):
         return own, seen
-    if isinstance(every, Secret | Unreadable) or declared.ignores(ALL_TAGS):
-        return own, {k: v for k, v in seen.items() if k in own} if isinstance(seen, Mapping) else seen
-    return {**every, **own} if isinstance(every, Mapping) else own, seen
+    if isinstance(every, (Secret, Unreadable)) or declared.ignores(ALL_TAGS):
+        return own, {k: v for k, v in seen.items() if k in own} if _is_mapping(seen) else seen
+    return {**every, **own} if _is_mapping(every) else own, seen
 
 
 def _equal(kind: ResourceKind, path: str, want: Value, have: Value, *, whole: bool = False) -> bool:
@@ -169,7 +171,7 @@ def _same_list(kind: ResourceKind, path: str, want: list[Value], have: list[Valu
     described = path in kind.unordered or f"{path}[]" in kind.unordered
     tags, tolerant = _last(path) == "tags", not kind.described
     if tags:
-        have = [e for e in have if not (isinstance(e, Mapping) and str(e.get("key", "")).startswith("aws:"))]
+        have = [e for e in have if not (_is_mapping(e) and str(e.get("key", "")).startswith("aws:"))]
     if len(want) > len(have) or (len(want) < len(have) and (tags or not tolerant)):
         return False
     if described or tags or tolerant:
@@ -206,12 +208,12 @@ def _is_reference(kind: ResourceKind, path: str) -> bool:
 
 
 def _empty(value: Value) -> bool:
-    return value is None or ((isinstance(value, str | Mapping) or _is_list(value)) and not value)
+    return not value and (value is None or isinstance(value, str) or _is_mapping(value) or _is_list(value))
 
 
 def _unset(value: Value) -> bool:
     """All the ways in which AWS and the provider say "not set"; what a secret hides is not compared."""
-    if isinstance(value, Mapping):
+    if _is_mapping(value):
         return all(_unset(v) for k, v in value.items() if k != "__defaults")
     return _empty(value) or isinstance(value, Secret) or value == "false" or (not isinstance(value, str) and value == 0)
 
@@ -222,7 +224,7 @@ def _hidden(path: str, want: Value, have: Value) -> Unreadable | None:
     A declared value is not known while the update that would have computed it is cut off (F42).
     """
     # Tags are owned whole, so a tag that was not declared counts too.
-    whole = _last(path) == "tags" and isinstance(want, Mapping)
+    whole = _last(path) == "tags" and _is_mapping(want)
     return first_unreadable(want) or (first_unreadable(have) if whole else _unreadable(want, have))
 
 
@@ -239,13 +241,13 @@ def _masked(want: Value, have: Value) -> Value:
     """``have`` without what stands where a secret was declared: AWS may answer the secret in clear (I13)."""
     if isinstance(want, Secret):
         return want
-    if isinstance(want, Mapping) and isinstance(have, Mapping):
+    if _is_mapping(want) and _is_mapping(have):
         return {k: _masked(want.get(k), v) for k, v in have.items()}
     return Secret() if _has_secret(want) else have
 
 
 def _has_secret(value: Value) -> bool:
-    if isinstance(value, Mapping):
+    if _is_mapping(value):
         return any(_has_secret(v) for v in value.values())
     return isinstance(value, Secret) or (_is_list(value) and any(_has_secret(v) for v in value))
 
@@ -259,12 +261,12 @@ def _identical(want: Value, have: Value) -> bool:
 
 
 def _is_mapping(value: Value) -> TypeGuard[Mapping[str, Value]]:
-    return type(value) is dict or (type(value) not in _PLAIN and isinstance(value, Mapping))
+    return type(value) is dict or (type(value) not in _SCALARS and isinstance(value, Mapping))
 
 
 def _is_list(value: Value) -> TypeGuard[Sequence[Value]]:
     return type(value) in (list, tuple) or (
-        type(value) not in _PLAIN and isinstance(value, Sequence) and not isinstance(value, str)
+        type(value) not in _SCALARS and isinstance(value, Sequence) and not isinstance(value, str)
     )
 
 
