@@ -82,8 +82,11 @@ def first_unreadable(value: Value) -> Unreadable | None:
         return None
     if isinstance(value, Unreadable):
         return value
-    inner = value.values() if _is_mapping(value) else value if _is_list(value) else ()
-    return next((u for v in inner if (u := first_unreadable(v)) is not None), None)
+    for part in value.values() if _is_mapping(value) else value if _is_list(value) else ():
+        # Asked here again, since most are plain and a call costs more than the question.
+        if part is not None and type(part) not in _PLAIN and (found := first_unreadable(part)) is not None:
+            return found
+    return None
 
 
 def parts(kind: ResourceKind, path: str, declared: Value, observed: Value) -> Iterator[tuple[str, Value, Value]]:
@@ -137,7 +140,7 @@ def _equal(kind: ResourceKind, path: str, want: Value, have: Value, *, whole: bo
     if _is_mapping(want) and _is_mapping(have):
         if _last(path) == "tags":
             have = _without_aws(have)
-            return want.keys() == have.keys() and all(_same_tag(want[k], have[k]) for k in want)
+            return want == have or (want.keys() == have.keys() and all(_same_tag(want[k], have[k]) for k in want))
         if tolerant and boolean(want.get("enabled")) is boolean(have.get("enabled")) is False:
             return True
         declared = [k for k in want if k != "__defaults" and not _skipped(kind, f"{path}.{k}")]
@@ -232,8 +235,11 @@ def _unreadable(want: Value, have: Value) -> Unreadable | None:
     if want is None or isinstance(want, Secret):
         return None
     if _is_mapping(want) and _is_mapping(have):
-        found = (_unreadable(value, have.get(key)) for key, value in want.items())
-        return next((u for u in found if u is not None), None)
+        for key, value in want.items():
+            part = have.get(key)
+            if part is not None and type(part) not in _PLAIN and (found := _unreadable(value, part)) is not None:
+                return found
+        return None
     return first_unreadable(have)
 
 
