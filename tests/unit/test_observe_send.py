@@ -261,6 +261,14 @@ def test_tls_is_verified(trusted: Authority) -> None:
         assert there.asked == []
 
 
+def test_a_bundle_of_authorities_that_is_none_is_named(trusted: Authority) -> None:
+    """A mistyped ``AWS_CA_BUNDLE`` is told as such, not as an endpoint that cannot be reached."""
+    with site(status(200), trusted.issue("127.0.0.1")) as there:
+        url = f"https://127.0.0.1:{there.port}"
+        with pytest.raises(SSLError, match=r"the authorities in /no/such\.pem cannot be read"):
+            get(sender(url, verify="/no/such.pem"), url)
+
+
 def test_a_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the environment names a proxy, botocore sends through it, and nothing goes past it."""
     with peer() as proxy:

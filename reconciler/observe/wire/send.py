@@ -145,7 +145,11 @@ class Sender:
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:
             context: ssl.SSLContext = create_urllib3_context()
-            context.load_verify_locations(get_cert_path(self._session._verify))
+            bundle = get_cert_path(self._session._verify)
+            try:
+                context.load_verify_locations(bundle)
+            except OSError as error:
+                raise ssl.SSLError(f"the authorities in {bundle} cannot be read: {error}") from error
             context.verify_mode, context.check_hostname = ssl.CERT_REQUIRED, True
             self._tls = context
         return self._tls
