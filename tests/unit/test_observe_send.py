@@ -18,8 +18,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
+from urllib3.util import wait_for_read
 
-from reconciler.observe.wire import send
 from reconciler.observe.wire.send import Request, Response, Sender
 from tests.unit.observe_worlds import REGION
 from tests.unit.probe_worlds import Authority, authority, closed_port, site, status
@@ -137,13 +137,24 @@ def test_a_connection_that_ends_is_not_used_again(last: bytes) -> None:
         assert len(there.connections) == 2
 
 
-def test_a_connection_that_was_closed_meanwhile_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_to_no_question_is_nobodys() -> None:
+    """F16 I06: what a server sends without having been asked is not taken for the answer to the next question."""
+    with peer() as there:
+        through = sender(there.url)
+        get(through, there.url)
+        there.connections[0].sendall(OK.replace(b"ok", b"no"))
+        (waiting,) = through._idle[there.url]
+        assert wait_for_read(waiting, timeout=5)
+        assert get(through, there.url).content == b"ok"
+        assert len(there.connections) == 2
+
+
+def test_a_connection_that_was_closed_meanwhile_is_replaced() -> None:
     """F18: a server that closed a waiting connection costs no call."""
-    monkeypatch.setattr(send, "_FRESH_SECONDS", 0.0)
     with peer((OK, HANG_UP)) as there:
         through = sender(there.url)
         get(through, there.url)
-        there.hung_up.wait(5)
+        assert there.hung_up.wait(5)
         assert get(through, there.url).content == b"ok"
         assert len(there.connections) == 2
 
@@ -203,12 +214,23 @@ def test_headers_and_status_are_told() -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", HANG_UP),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", HANG_UP),
         (b"HTTP/1.1 200 OK\r\n", HANG_UP),
+        (b"HTTP/1.1 200 OK\r\nServer: a\r\nContent-Type: text/xml\r\n", HANG_UP),
         b"SSH-2.0-OpenSSH\r\n\r\n",
         OK + OK,
         b"HTTP/1.1 100 Continue\r\n\r\n" + OK,
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
     ],
-    ids=["nothing", "cut", "cut chunks", "half a head", "no HTTP", "two answers", "an interim answer", "two lengths"],
+    ids=[
+        "nothing",
+        "cut",
+        "cut chunks",
+        "no head",
+        "half a head",
+        "no HTTP",
+        "two answers",
+        "an interim answer",
+        "two lengths",
+    ],
 )
 def test_what_is_no_whole_answer_is_none(answer: bytes | tuple[bytes, ...]) -> None:
     """F16 F18 I06: a cut, foreign or ambiguous answer is a failed read that may be tried again, never half a one."""

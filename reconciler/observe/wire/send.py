@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import socket
 import ssl
-import time
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import (
@@ -27,15 +26,9 @@ from botocore.httpsession import URLLib3Session, create_urllib3_context, get_cer
 from httptools import HttpParserError, HttpResponseParser
 from urllib3.util import wait_for_read, wait_for_write
 
-from reconciler.observe.wire.sign import host
+from reconciler.observe.wire.sign import PORTS, host
 
 _PIECE = 1 << 16
-_FRESH_SECONDS = 1.0
-"""A connection used so lately is taken to be open still; if it is not, the call fails like any that was cut off."""
-_PORTS = {"http": 80, "https": 443}
-
-_Idle: TypeAlias = tuple[socket.socket, float]
-"""A connection, and since when it waits for use, in monotonic seconds."""
 
 
 class Request:
@@ -66,7 +59,7 @@ class Sender:
         config = client.meta.config
         self._connect_seconds, self._read_seconds = config.connect_timeout, config.read_timeout
         self._most = config.max_pool_connections
-        self._idle: dict[str, list[_Idle]] = {}
+        self._idle: dict[str, list[socket.socket]] = {}
         self._direct: dict[str, bool] = {}
         self._tls: ssl.SSLContext | None = None
         weakref.finalize(self, _close, self._idle)
@@ -93,7 +86,7 @@ class Sender:
             connection.close()
             raise
         if reusable and len(idle) < self._most:
-            idle.append((connection, time.monotonic()))
+            idle.append(connection)
         else:
             connection.close()
         return response
@@ -108,21 +101,25 @@ class Sender:
             and session._proxy_config.proxy_url_for(url) is None
         )
 
-    def _kept(self, idle: list[_Idle]) -> socket.socket | None:
-        """A connection that waits for use. What can be read from one that was asked nothing is that it was closed."""
+    def _kept(self, idle: list[socket.socket]) -> socket.socket | None:
+        """A connection that waits for use.
+
+        If there is something to read from one that was asked nothing, it was closed, or holds an answer to no question
+        of ours: it would be taken for the answer to the next.
+        """
         while idle:
             try:
-                connection, since = idle.pop()
+                connection = idle.pop()
             except IndexError:  # another thread was quicker
                 return None
-            if time.monotonic() - since < _FRESH_SECONDS or not wait_for_read(connection, timeout=0.0):
+            if not wait_for_read(connection, timeout=0.0):
                 return connection
             connection.close()
         return None
 
     def _opened(self, scheme: str, netloc: str, url: str) -> socket.socket:
         parts = urlsplit(f"//{netloc}")
-        name, port = parts.hostname or "", parts.port or _PORTS[scheme]
+        name, port = parts.hostname or "", parts.port or PORTS[scheme]
         connection = None
         try:
             connection = socket.create_connection((name, port), self._connect_seconds)
@@ -158,16 +155,20 @@ class Sender:
 class _Heard:
     """What a parser hears of one answer."""
 
-    __slots__ = ("body", "headers", "whole")
+    __slots__ = ("body", "headed", "headers", "whole")
 
     def __init__(self) -> None:
         self.headers: dict[str, str] = {}
         self.body: list[bytes] = []
-        self.whole = False
+        self.headed = self.whole = False
+        """Whether all headers have come, and whether all of it has."""
 
     def on_header(self, name: bytes, value: bytes) -> None:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
+
+    def on_headers_complete(self) -> None:
+        self.headed = True
 
     def on_body(self, part: bytes) -> None:
         self.body.append(part)
@@ -226,7 +227,7 @@ def _answer(connection: socket.socket, seconds: float) -> tuple[Response, bool]:
         empty = False
         if piece:
             parser.feed_data(piece)
-        elif {"content-length", "transfer-encoding"} & heard.headers.keys() or not heard.headers:
+        elif not heard.headed or {"content-length", "transfer-encoding"} & heard.headers.keys():
             raise ConnectionResetError("the connection was closed before the answer was whole")
         else:  # an answer without a length ends with its connection
             return heard.response(parser), False
@@ -244,6 +245,6 @@ def _in_botocores_words(error: Exception, request: Request) -> Exception:
     return ConnectionClosedError(endpoint_url=request.url, request=request, error=error)
 
 
-def _close(idle: dict[str, list[_Idle]]) -> None:
-    for connection, _ in (one for some in idle.values() for one in some):
+def _close(idle: dict[str, list[socket.socket]]) -> None:
+    for connection in (one for some in idle.values() for one in some):
         connection.close()

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 from botocore.utils import normalize_url_path
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+PORTS = {"http": 80, "https": 443}
 
 
 class Credentials(Protocol):
@@ -86,7 +86,7 @@ def _hmac(key: bytes, message: bytes) -> bytes:
 
 def host(scheme: str, netloc: str) -> str:
     """What the header ``Host`` says, and is signed to say."""
-    return netloc.rpartition("@")[2].removesuffix(_DEFAULT_PORTS.get(scheme, ""))
+    return netloc.rpartition("@")[2].removesuffix(f":{PORTS[scheme]}")
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:
