@@ -19,6 +19,7 @@ Imports nothing of this package: what the program finds in memory is its own.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -90,6 +91,8 @@ def main(executor: str, modules: list[str]) -> None:
         with suppress(Exception):
             # Pulumi's SDKs load a module when something of it is asked for.
             getattr(importlib.import_module(module), "__all__", None)
+    # What is imported stays: no run needs to search it for garbage, and by doing so copy its pages.
+    gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     held: int | None = None
     for line in sys.stdin:
@@ -153,6 +156,8 @@ def run(executor: str, request: Any) -> int:
     words = [word for name, value in given.items() if value for word in (f"--{name}", value)]
     os.environ["PULUMI_CONFIG"] = json.dumps(dict(request.config))
     os.environ["PULUMI_CONFIG_SECRET_KEYS"] = json.dumps(list(request.configSecretKeys))
+    # The SDK has four such messages for each resource. Each is a call of the engine, which shows none of them.
+    pulumi.log.debug = _dropped
     if overridden := json.loads(os.environ.pop(OVERRIDES, "[]")):
         _override(overridden)
     sys.argv = [executor, *words, request.program or "."]
@@ -167,6 +172,10 @@ def run(executor: str, request: Any) -> int:
         traceback.print_exc()
         return 1
     return 0
+
+
+def _dropped(*_: Any, **__: Any) -> None:
+    """In place of ``pulumi.log.debug``."""
 
 
 def _override(overridden: list[dict[str, Any]]) -> None:

@@ -136,6 +136,31 @@ def test_the_tenants_are_those_of_the_run(world: World) -> None:
     assert [json.loads(line) for line in told.read_text().splitlines()] == ["acme", None]
 
 
+def test_messages_for_debugging_are_not_sent(world: World) -> None:
+    """What a program says reaches the engine, but for what the engine would not show: each takes a call."""
+    told = world.directory / "told"
+    watching = f"""
+import pulumi
+engine = pulumi.runtime.settings.get_engine()
+log = engine.Log
+
+def noting(message):
+    with open({str(told)!r}, "a") as file:
+        print(message.severity, file=file)
+    return log(message)
+
+engine.Log = noting
+pulumi.log.debug("nobody asked")
+pulumi.log.info("a word")
+pulumi.log.warn("a warning")
+"""
+    (world.project / "__main__.py").write_text(f"{watching}\n{PROGRAM}")
+    with warm(world) as engine:
+        engine.preview([world.urn("acme-base")])
+    info, warning = 1, 2
+    assert told.read_text().splitlines() == [str(info), str(warning)]
+
+
 def test_other_inputs_stand_above_the_program_s_for_one_run(world: World) -> None:
     """The resources that are named get them, secrets stay closed, and the next run of the program has its own again.
     A program that the engine starts by itself gets none, which its preview shows (I13)."""
