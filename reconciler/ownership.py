@@ -11,8 +11,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from reconciler.act.isolation import GROUP_NAME
 from reconciler.model import Declared, DeclaredResource, Fleet, Repair, Urn
+from tenancy.tags import QUARANTINE_GROUP
 
 _NAMES = ("name", "bucket")
 """Inputs that AWS knows a resource by, beside its id."""
@@ -42,7 +42,7 @@ class Ownership:
             if other.tenant not in (None, repair.tenant) and _is(other, name):
                 return f"it belongs to tenant {other.tenant}"
         seen = {one for r in mine for one in self._seen.get(r.urn, ())}
-        if name in seen or name == GROUP_NAME or (not repair.urns and name in repair.members):
+        if name in seen or name == QUARANTINE_GROUP or (not repair.urns and name in repair.members):
             return ""
         servers = sorted(seen.intersection(repair.members)) if name.startswith(_HAD) else []
         try:
@@ -57,7 +57,7 @@ class Ownership:
         networks = {row["VpcId"] for row in rows if row.get("VpcId")}
         found = {one["NetworkInterfaceId"] for row in rows for one in row.get("NetworkInterfaces", ())}
         found |= {one["Ebs"]["VolumeId"] for row in rows for one in row.get("BlockDeviceMappings", ()) if "Ebs" in one}
-        filters = [{"Name": "vpc-id", "Values": sorted(networks)}, {"Name": "group-name", "Values": [GROUP_NAME]}]
+        filters = [{"Name": "vpc-id", "Values": sorted(networks)}, {"Name": "group-name", "Values": [QUARANTINE_GROUP]}]
         groups = self._ec2().describe_security_groups(Filters=filters)["SecurityGroups"] if networks else ()
         return found | networks | {group["GroupId"] for group in groups}
 

@@ -20,6 +20,8 @@ QUARANTINED_FROM = "stackmend:quarantined-from"
 """On a server that was isolated: the group it was taken out of."""
 KEEP_UNTIL = "stackmend:keep-until"
 """On it and on the snapshots of its volumes: the moment (ISO 8601) until which they are kept for an investigation."""
+QUARANTINE_GROUP = "stackmend-quarantine"
+"""The name of the security group without rules that cuts a server off; one in a network."""
 FORENSIC = "stackmend:forensic"
 """On a snapshot: the server whose volume it shows."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from reconciler.act import wellbeing
 from reconciler.act.batch import repair_together
 from reconciler.act.needed import still_needed
+from reconciler.act.noting import NotingWriter
 from reconciler.act.process import EngineStopped
 from reconciler.act.strategies import STRATEGIES
 from reconciler.act.tools import Ending, Interrupted, Tools
@@ -69,7 +70,8 @@ class _Work:
     """What is under way and what has ended."""
 
     def __init__(self, tools: Tools, dry_run: bool, deadlines: Mapping[str, Deadline]) -> None:
-        self.tools, self.dry_run, self.deadlines = tools, dry_run, deadlines
+        self.writer = NotingWriter(tools.aws)
+        self.tools, self.dry_run, self.deadlines = replace(tools, aws=self.writer), dry_run, deadlines
         self.open: dict[Repair, _Open] = {}
         self.outcomes: list[Outcome] = []
         self.ended: dict[str, Status] = {}
@@ -92,7 +94,8 @@ class _Work:
             before = wellbeing.of(writing, self.tools, without=alarms)
             batch = [r for r in ready if declarative(r)]
             if batch:
-                for repair, ending in repair_together(batch, self.tools, self.healthy, dry_run=self.dry_run):
+                for repair, told in repair_together(batch, self.tools, self.healthy, dry_run=self.dry_run):
+                    ending = self.honest(repair, told)
                     if ending.status in _MAY_HAVE_WRITTEN:
                         endings.append((repair, ending))
                         # It is not concluded yet, but what needs it must know.
@@ -102,7 +105,7 @@ class _Work:
             for repair in ready:
                 if repair not in batch:
                     try:
-                        endings.append((repair, self.by_itself(repair)))
+                        endings.append((repair, self.honest(repair, self.by_itself(repair))))
                     except TenantPaused as error:
                         # It may have written: its intent stays open until its tenant goes on.
                         self.abandon([repair], str(error))
@@ -119,6 +122,12 @@ class _Work:
             for repair in list(self.open):
                 self.end(repair, Ending(Status.NOT_HEALED, f"unexpected {type(error).__name__}: {error}"))
             raise
+
+    def honest(self, repair: Repair, ending: Ending) -> Ending:
+        """The ending; of a repair that was refused only after it had written, as the failure that it is."""
+        if ending.status is not Status.REFUSED or repair.id not in self.writer.permitted:
+            return ending
+        return replace(ending, status=Status.NOT_HEALED, reason=f"{ending.reason}; part of it was done before")
 
     def no_worse(
         self, before: wellbeing.Wellbeing, endings: Sequence[tuple[Repair, Ending]]

@@ -9,10 +9,7 @@ from typing import Any
 from reconciler.act.aws_writes import AwsCallFailed, Writes
 from reconciler.model import Repair
 from reconciler.ports import AwsWriter, Journal
-from tenancy.tags import CELL, FORENSIC, KEEP_UNTIL, NAME, QUARANTINED_FROM, TENANT
-
-GROUP_NAME = "stackmend-quarantine"
-"""Of the security group without rules, one in a network."""
+from tenancy.tags import CELL, FORENSIC, KEEP_UNTIL, NAME, QUARANTINE_GROUP, QUARANTINED_FROM, TENANT
 
 Row = Mapping[str, Any]
 
@@ -80,6 +77,14 @@ class Isolation(Writes):
         """Say what it is, before anything else is done to it: what is cut off after this is found by it."""
         self.mark(**{QUARANTINED_FROM: self._group, KEEP_UNTIL: moment.isoformat(timespec="seconds")})
 
+    def forget(self) -> None:
+        """Take back ``keep_until``."""
+        keys = sorted({QUARANTINED_FROM, KEEP_UNTIL} & self.tags().keys())
+        if keys:
+            names = (self._instance, self._group)
+            tags = [{"Key": key} for key in keys]
+            self._write("ec2", "delete_tags", names, Resources=[self._instance], Tags=tags)
+
     def detach(self, *, shrink: bool) -> None:
         """Take it out of its group, and so out of its target groups. ``shrink``: its replacement is there already."""
         parameters = {
@@ -107,16 +112,16 @@ class Isolation(Writes):
         return group
 
     def _group_without_rules(self, network: str) -> str:
-        filters = [{"Name": "vpc-id", "Values": [network]}, {"Name": "group-name", "Values": [GROUP_NAME]}]
+        filters = [{"Name": "vpc-id", "Values": [network]}, {"Name": "group-name", "Values": [QUARANTINE_GROUP]}]
         found = self._call("ec2", "describe_security_groups", Filters=filters)["SecurityGroups"]
         if not found:
             # Without the cell's tag: it is not of the stack, and must not look like something the state has lost.
-            tags = {NAME: GROUP_NAME, TENANT: self._repair.tenant or "", QUARANTINED_FROM: self._group}
+            tags = {NAME: QUARANTINE_GROUP, TENANT: self._repair.tenant or "", QUARANTINED_FROM: self._group}
             self._write(
                 "ec2",
                 "create_security_group",
-                (GROUP_NAME, network, self._group),
-                GroupName=GROUP_NAME,
+                (QUARANTINE_GROUP, network, self._group),
+                GroupName=QUARANTINE_GROUP,
                 Description="Without rules: isolates servers that were compromised",
                 VpcId=network,
                 TagSpecifications=[_specification("security-group", tags)],

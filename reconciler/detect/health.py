@@ -83,7 +83,13 @@ def health(
                 yield _finding(resource, COMPROMISED, Verdict.FAIL, Severity.CRITICAL, words, member.instance_id)
             elif member.lifecycle == "InService":
                 yield _member(resource, fleet, member, now, settled=settled)
+        members = {m.instance_id for m in fleet.members}
         for kept in fleet.quarantined:
+            if not kept.cut_off:
+                if kept.instance_id not in members:
+                    words = f"server {plain(kept.instance_id)} was taken out of its group, but is not cut off"
+                    yield _finding(resource, COMPROMISED, Verdict.FAIL, Severity.CRITICAL, words, kept.instance_id)
+                continue
             over = kept.until is not None and kept.until <= now
             words = f"isolated server {plain(kept.instance_id)} is kept until {kept.until or 'a person decides'}"
             verdict = Verdict.FAIL if over else Verdict.PASS

@@ -114,11 +114,13 @@ SERVERS, UNITS = "servers", "units"
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A server that is isolated, kept for whoever investigates."""
+    """A server that was taken out of its group to be isolated, kept for whoever investigates."""
 
     instance_id: str
     until: datetime | None
     """When it may go; None if its tag cannot be read: then it stays."""
+    cut_off: bool = True
+    """Whether it was cut off from the network."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,17 @@ from typing import Any
 import pytest
 
 from reconciler.act import recovery
+from reconciler.act.act import act
+from reconciler.act.aws_writes import AwsCallFailed
+from reconciler.act.isolation import Isolation
 from reconciler.act.strategies import STRATEGIES
-from reconciler.model import Repair, Status, Verdict
+from reconciler.model import Fleet, Repair, Status, Unreadable, Urn, Verdict
 from reconciler.ports import OpenIntent
 from sandbox.faults.registry import FAULTS
 from sandbox.lifecycle import Sandbox
-from tenancy.tags import FORENSIC, KEEP_UNTIL, QUARANTINED_FROM
+from tenancy.tags import COMPROMISED, FORENSIC, KEEP_UNTIL, QUARANTINED_FROM
 from tests.unit.act_fleet import Killed
+from tests.unit.act_world import plan
 from tests.unit.sandbox_stage import Intent, Stage
 from tests.unit.sandbox_worlds import emptied, running
 
@@ -66,6 +70,18 @@ class Scene(Stage):
         mine: Any = [{"Name": f"tag:{FORENSIC}", "Values": [self.victim]}]
         found: list[Any] = self.world.victim.ec2.describe_snapshots(Filters=mine)["Snapshots"]
         return found
+
+    def withdraw(self) -> None:
+        self.world.victim.ec2.delete_tags(Resources=[self.victim], Tags=[{"Key": COMPROMISED}])
+
+    def spared(self) -> None:
+        """It serves as before, and nothing of the quarantine is left."""
+        assert self.victim in self.world.members()
+        assert self.world.targets()[self.victim] == "healthy"
+        assert not {QUARANTINED_FROM, KEEP_UNTIL} & self.tags().keys()
+        assert self.snapshots() == []
+        assert self.world.scaling_group()["DesiredCapacity"] == 3
+        assert self.failing() == set()
 
     def isolated(self) -> None:
         """It is out of everything, cut off, and kept; the fleet is whole without it."""
@@ -123,6 +139,104 @@ def test_killed_anywhere_and_resumed(sandbox: Sandbox, at: int, *, performed: bo
     assert outcome.status is Status.INTERRUPTED
     assert "is healed" in outcome.reason, outcome.reason
     scene.isolated()
+
+
+@pytest.mark.parametrize("at", [0, 1, 2], ids=["untouched", "tagged", "replaced"])
+def test_a_mark_that_was_withdrawn_is_believed(sandbox: Sandbox, at: int) -> None:
+    """A quarantine that was cut off before the server left its group is not finished once its mark is taken back: the
+    server stays, untagged, and the group gets its size back (F24, C04)."""
+    scene = Scene(sandbox, 3)
+    work = scene.repair("quarantine")
+    with scene.dying(at, performed=False), pytest.raises(Killed):
+        scene.run(work)
+    scene.withdraw()
+    scene.control.reset()
+    scene.acting.journal.intents.append(work)
+    intents: list[OpenIntent] = [Intent(0, work)]
+    (outcome,) = recovery.conclude_open(intents, scene.acting.tools)
+    assert outcome.status is Status.INTERRUPTED
+    assert "DetachInstances" not in scene.calls()
+    scene.spared()
+
+
+def test_a_mark_that_is_withdrawn_while_its_replacement_starts(sandbox: Sandbox) -> None:
+    """The server is looked at again right before it leaves: no longer marked, it stays, and the new one goes back."""
+    scene = Scene(sandbox, 3)
+    work = scene.repair("quarantine")
+    grown = False
+    fleet = scene.acting.tools.fleet
+
+    def looked(group: Urn) -> Fleet | Unreadable:
+        nonlocal grown
+        if scene.world.scaling_group()["DesiredCapacity"] == 4:
+            grown = True
+            scene.withdraw()
+        return fleet(group)
+
+    scene.acting.change(fleet=looked)
+    status, reason = scene.run(work)
+    assert (status, reason) == (Status.ROLLED_BACK, "its mark was withdrawn: it stays")
+    assert grown
+    scene.spared()
+
+
+def test_what_could_not_be_cut_off_is_not_forgotten(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that left its group but kept its network is still compromised, not isolated; it can be finished."""
+    scene = Scene(sandbox, 2)
+    work = scene.repair("quarantine")
+
+    def refused(_: Isolation) -> str:
+        raise AwsCallFailed("ec2 create_security_group failed", why="SecurityGroupLimitExceeded")
+
+    with monkeypatch.context() as limited:
+        limited.setattr(Isolation, "cut_off", refused)
+        status, reason = scene.run(work)
+    assert status is Status.NOT_HEALED
+    assert "SecurityGroupLimitExceeded" in reason
+    assert scene.victim not in scene.world.members()
+    assert scene.failing() == {("health.compromised", scene.victim)}
+    assert scene.run(scene.repair("quarantine"))[0] is Status.HEALED
+    scene.isolated()
+
+
+def test_an_investigator_may_come_in(sandbox: Sandbox) -> None:
+    """An isolated server that got another security group beside the quarantine's is not cut off once more."""
+    scene = Scene(sandbox, 2)
+    scene.run(scene.repair("quarantine"))
+    (group,) = scene.server()["SecurityGroups"]
+    both = [group["GroupId"], scene.world.security_group]
+    scene.world.victim.ec2.modify_instance_attribute(InstanceId=scene.victim, Groups=both)
+    assert scene.failing() == set()
+
+
+def test_a_tag_alone_cuts_no_server_off(sandbox: Sandbox) -> None:
+    """A server of another group, tagged as if a quarantine had taken it out of this one, is left alone (T01)."""
+    scene, other = Scene(sandbox, 2), Scene(sandbox, 2)
+    scene.run(scene.repair("quarantine"))
+    tags: Any = [{"Key": QUARANTINED_FROM, "Value": scene.world.group}]
+    other.world.victim.ec2.create_tags(Resources=[other.victim], Tags=tags)
+    found = {(f.rule, f.resource_id): f for f in scene.look(None) if f.verdict is Verdict.FAIL}
+    forged = found["health.compromised", other.victim]
+    work = Repair("quarantine", scene.group.tenant, (scene.group.urn,), (forged.id,), "", members=(other.victim,))
+    scene.control.reset()
+    status, reason = scene.run(work)
+    assert (status, "a group has it" in reason) == (Status.REFUSED, True)
+    assert scene.calls() == []
+
+
+def test_what_was_ended_is_told_when_another_stays(sandbox: Sandbox) -> None:
+    """Of several servers whose time is over, one that may not go stops the rest; the reason names those that went."""
+    scene = Scene(sandbox, 2)
+    scene.run(scene.repair("quarantine"))
+    scene.now += timedelta(hours=73)
+    stays = min(scene.world.members())
+    members = (scene.victim, stays)
+    (over,) = [f for f in scene.look(None) if f.verdict is Verdict.FAIL]
+    work = Repair("dispose", scene.group.tenant, (scene.group.urn,), (over.id,), "over", members=members)
+    (outcome,) = act(plan(work), scene.acting.tools)
+    assert outcome.status is Status.NOT_HEALED
+    assert f"{stays} stays" in outcome.reason
+    assert f"ended before: {scene.victim}" in outcome.reason
 
 
 def test_no_room_and_no_floor_to_spare(sandbox: Sandbox) -> None:

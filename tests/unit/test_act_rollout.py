@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -16,7 +19,8 @@ from reconciler.act.strategies import STRATEGIES
 from reconciler.act.strategies.refresh_image import Refresh
 from reconciler.act.strategies.rollout import Rollout
 from reconciler.errors import RepairRefused
-from reconciler.model import UNITS, Fleet, Repair, Status, Unreadable, Urn
+from reconciler.model import UNITS, Finding, Fleet, Repair, Status, Unreadable, Urn, Verdict
+from reconciler.observe.sessions import SessionRefused
 from reconciler.ports import OpenIntent
 from tests.unit.act_fleet import Killed, Newcomers, SimulatedFleet
 from tests.unit.act_world import finding, plan
@@ -43,6 +47,68 @@ def test_one_after_the_other() -> None:
     assert rollout(fleet, 0, 2)[0] is Status.HEALED
     assert fleet.calls == ["set_desired_capacity", "terminate"] * 2
     assert (fleet.desired, fleet.healthy) == (3, 3)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.UNKNOWN])
+def test_a_server_that_got_well_meanwhile_stays(verdict: Verdict) -> None:
+    """Each server is judged once more right before it is replaced: one that is well again stays, and one that cannot be
+    judged ends the rollout (I06)."""
+    fleet = SimulatedFleet("unhealthy", "unhealthy", "healthy", floor=1)
+    first, second = list(fleet.members)[:2]
+
+    def look(_: Collection[Urn]) -> tuple[Finding, ...]:
+        verdicts = {first: Verdict.FAIL, second: verdict if first not in fleet.members else Verdict.FAIL}
+        return tuple(replace(finding(fleet.group, v, "health.target"), resource_id=i) for i, v in verdicts.items())
+
+    fleet.world.change(look=look)
+    status, reason = rollout(fleet, 0, 1)
+    assert status is (Status.HEALED if verdict is Verdict.PASS else Status.NOT_HEALED), reason
+    assert (first in fleet.members, second in fleet.members) == (False, True)
+    assert fleet.calls == ["set_desired_capacity", "terminate"]
+
+
+def test_a_refusal_after_growing_gives_back() -> None:
+    """A tenant's session that is refused when the old server is to leave takes back the new one (F01, F11)."""
+    fleet = SimulatedFleet("unhealthy", "healthy", "healthy", floor=1)
+    aws: Any = fleet.world.aws
+    permit = aws.permit
+    refused: list[str] = []
+
+    @contextmanager
+    def once(repair: Repair, *, operations: Collection[str], resources: Collection[str]) -> Iterator[None]:
+        if not refused and "autoscaling:TerminateInstanceInAutoScalingGroup" in operations:
+            refused.extend(operations)
+            raise SessionRefused("the tenant's role could not be assumed")
+        with permit(repair, operations=operations, resources=resources):
+            yield
+
+    aws.permit = once
+    status, reason = rollout(fleet, 0)
+    assert (status, "could not be assumed" in reason) == (Status.ROLLED_BACK, True)
+    fleet.wait(10)
+    assert (fleet.desired, len(fleet.members)) == (3, 3)
+
+
+def test_refused_after_a_write_is_a_failure() -> None:
+    """A refusal says that nothing was written, and budgets rely on it: after a first server it is a failure (I03)."""
+    fleet = SimulatedFleet("unhealthy", "healthy", "healthy", maximum=3, floor=1)
+    fleet.world.breaks(fleet.group)
+    work = replace(fleet.repair(0, 1), finding_ids=(finding(fleet.group).id,))
+    (outcome,) = act(plan(work), fleet.world.tools)
+    assert fleet.calls == ["terminate"]
+    assert outcome.status is Status.NOT_HEALED
+    assert "may still serve" in outcome.reason
+    assert "part of it was done before" in outcome.reason
+
+
+@pytest.mark.parametrize("launched", [True, False])
+def test_what_a_server_that_never_gets_well_was_launched_from(*, launched: bool) -> None:
+    """Where the group itself replaces a server, a new one that stays ill tells of its template; none at all does not
+    (F48)."""
+    fleet = SimulatedFleet("terminated", "healthy")
+    fleet.new = Newcomers(healthy_after=None, launched=launched)
+    ending = Rollout(fleet.repair(0), fleet.world.tools).run()
+    assert (ending.status, ending.bad_image) == (Status.NOT_HEALED, fleet.image if launched else "")
 
 
 @pytest.mark.parametrize("new", [Newcomers(healthy_after=None), Newcomers(launched=False)])

@@ -11,12 +11,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from reconciler.act.aws_writes import FleetWrites, KeyWrites
-from reconciler.act.isolation import GROUP_NAME, Isolation
+from reconciler.act.isolation import Isolation
 from reconciler.errors import WriteRefused
 from reconciler.model import Declared, Fleet, Member, Quarantined, Repair
 from reconciler.observe.clients import Clients
 from reconciler.ownership import Ownership, sighted
 from reconciler.wiring import GuardedWriter, ReadOnlyJournal
+from tenancy.tags import QUARANTINE_GROUP
 from tests.unit.act_world import GROUP, declared, resource
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
@@ -139,7 +140,7 @@ class Ec2:
         return {"Reservations": [{"Instances": [row]}]}
 
     def describe_security_groups(self, Filters: list[Any]) -> Mapping[str, Any]:  # noqa: N803
-        assert [f["Values"] for f in Filters] == [[NETWORK], [GROUP_NAME]]
+        assert [f["Values"] for f in Filters] == [[NETWORK], [QUARANTINE_GROUP]]
         return {"SecurityGroups": [{"GroupId": CELL_OFF}]}
 
 

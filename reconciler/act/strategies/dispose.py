@@ -23,12 +23,15 @@ def _run(repair: Repair, tools: Tools) -> Ending:
     fleet = tools.fleet(resource.urn)
     if not isinstance(fleet, Fleet):
         raise RepairRefused("the fleet cannot be seen now", where=resource.urn, why=fleet.reason)
+    ended: list[str] = []
     for instance in repair.members:
         server = Isolation(tools.aws, tools.journal, repair, fleet.name, instance, tools.declared.cell)
         if reason := _objection(server, fleet.name, tools.now()):
-            return Ending(Status.REFUSED, f"{instance} stays: {reason}")
+            before = f"; ended before: {', '.join(ended)}" if ended else ""
+            return Ending(Status.REFUSED, f"{instance} stays: {reason}{before}")
         tools.progress(repair, f"{instance} has been kept long enough; it is terminated")
         server.terminate()
+        ended.append(instance)
     return Ending(Status.HEALED)
 
 

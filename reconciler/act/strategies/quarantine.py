@@ -45,6 +45,8 @@ class Quarantine(Rollout):
         member = find(fleet, instance)
         if member is not None and dead(member):
             return self.bury(member, fleet)
+        if member is not None and not member.compromised:
+            return self.spare(server, instance, fleet)
         whole = True
         if member is not None:
             if KEEP_UNTIL not in server.tags():
@@ -55,6 +57,10 @@ class Quarantine(Rollout):
             self._grown = False
         elif server.tags().get(QUARANTINED_FROM) != fleet.name:
             return Ending(Status.REFUSED, f"{instance} is not a server of {fleet.name}, and no quarantine took it out")
+        elif server.in_a_group():
+            return Ending(
+                Status.REFUSED, f"{instance} is said to have been taken out of {fleet.name}, but a group has it"
+            )
         self.tell(f"cutting {instance} off from the network")
         server.cut_off()
         for target_group in fleet.target_groups:
@@ -85,12 +91,22 @@ class Quarantine(Rollout):
                 return ending
             fleet = self.see()
             now = find(fleet, instance)
+            if now is not None and not now.compromised:
+                return self.spare(server, instance, fleet)
             if now is not None and not may_leave(now, fleet, self.floor):
                 return self.roll_back(below)
             grown = True
         self.tell(f"{instance} leaves its group")
         server.detach(shrink=grown)
         return None
+
+    def spare(self, server: Isolation, instance: str, fleet: Fleet) -> Ending:
+        """Nobody says any more that it was broken into: it stays, and what was begun is taken back."""
+        server.forget()
+        self._unwanted -= {instance}
+        self._grown = fleet.desired > self.base
+        words = "its mark was withdrawn: it stays"
+        return self.roll_back(words) if self._grown else Ending(Status.HEALED, words)
 
     def preserve(self, server: Isolation) -> str:
         """Snapshots of all volumes; in words, what was kept."""
@@ -130,6 +146,7 @@ STRATEGY = Strategy(
     run=_run,
     preview=_preview,
     permissions=(
+        "autoscaling:DescribeAutoScalingInstances",
         "autoscaling:DetachInstances",
         "autoscaling:SetDesiredCapacity",
         "autoscaling:SetInstanceHealth",
@@ -137,6 +154,7 @@ STRATEGY = Strategy(
         "ec2:CreateSecurityGroup",
         "ec2:CreateSnapshot",
         "ec2:CreateTags",
+        "ec2:DeleteTags",
         "ec2:DescribeSnapshots",
         "ec2:DescribeVolumes",
         "ec2:ModifyInstanceAttribute",

@@ -15,10 +15,12 @@ from reconciler.act import wellbeing
 from reconciler.act.aws_writes import AwsCallFailed, FleetWrites
 from reconciler.act.fleet import astray, by_zone, dead, find, leaving, may_leave, serving, superfluous
 from reconciler.act.strategies.base import Strategy
-from reconciler.act.tools import Ending, Tools
-from reconciler.errors import RepairRefused
-from reconciler.model import SERVERS, Fleet, Member, Repair, Status, Urn
+from reconciler.act.tools import Ending, Interrupted, Tools
+from reconciler.errors import LeaseLost, RepairRefused, StackmendError, TenantPaused
+from reconciler.model import SERVERS, Fleet, Member, Repair, Status, Urn, Verdict
 
+_NOT_OURS = (Interrupted, LeaseLost, TenantPaused)
+"""What ends a repair where it is; the next pass puts right what it left."""
 _GONE_FROM_BALANCER = frozenset({"unregistered", "unused", "draining"})
 
 
@@ -53,8 +55,12 @@ class Rollout:
         healthy = {m.instance_id for m in fleet.healthy}
         self._sick = {m.instance_id for m in fleet.members} - healthy
         self.members = by_zone(fleet, repair.members)
+        self._unwanted = frozenset(repair.members)
+        """Those that go first where one is too many."""
         self._well: wellbeing.Wellbeing | None = None
         self._asked: set[str] = set()
+        self._first = frozenset(m.instance_id for m in fleet.members)
+        """The servers that were there at the start."""
         self._rejected: frozenset[str] = frozenset()
         """Healthy newcomers that are not to stay: they go back, and not the server they were to replace."""
 
@@ -67,7 +73,7 @@ class Rollout:
             ending = self.out_of_time() if number > 1 else None
             if ending is None:
                 self.tell(f"server {number} of {total}: {instance}")
-                ending = self.attempt(instance)
+                ending = self.needless(instance) or self.attempt(instance)
             if ending.status is not Status.HEALED:
                 done = f" ({number - 1} of {total} were replaced before)" if number > 1 else ""
                 return replace(ending, reason=ending.reason + done)
@@ -79,11 +85,30 @@ class Rollout:
             return None
         return Ending(Status.CONTINUES, "rollout.pass_seconds are over; the next pass goes on")
 
+    def needless(self, instance: str) -> Ending | None:
+        """How it ends for a server that need not be replaced any more; None if it must be, or is not there.
+
+        Hours may lie between the plan and the last server of a fleet.
+        """
+        verdicts = {f.verdict for f in self.tools.look({self.group}) if f.resource_id == instance}
+        if not verdicts or Verdict.FAIL in verdicts:
+            return None
+        if Verdict.UNKNOWN in verdicts:
+            return Ending(Status.NOT_HEALED, f"whether {instance} is still to be replaced cannot be seen now")
+        self.tell(f"{instance} is well again: it stays")
+        return Ending(Status.HEALED)
+
     def attempt(self, instance: str) -> Ending:
-        """``replace``, with a refusal of AWS as an ending."""
+        """``replace``, with a refusal of AWS, and of what lies before it, as an ending."""
         try:
             return self.replace(instance)
+        except _NOT_OURS:
+            raise
         except AwsCallFailed as error:
+            return self.roll_back(str(error))
+        except StackmendError as error:
+            if not self._grown:
+                raise
             return self.roll_back(str(error))
 
     def preview(self) -> str:
@@ -215,7 +240,9 @@ class Rollout:
         self.tell(f"rolling back: {reason}")
         try:
             given_back = self.give_back()
-        except AwsCallFailed as error:
+        except _NOT_OURS:
+            raise
+        except StackmendError as error:
             return Ending(Status.NOT_HEALED, f"{reason}; the fleet may be one server too large: {error}")
         if not given_back:
             return Ending(Status.NOT_HEALED, f"{reason}; the fleet is one server too large, and none may leave")
@@ -237,7 +264,7 @@ class Rollout:
                 return True
             before, chosen = chosen, None
             if expected in (None, fleet.desired):
-                chosen = superfluous(fleet, self.base, self.repair.members, self._rejected, self.floor)
+                chosen = superfluous(fleet, self.base, self._unwanted, self._rejected, self.floor)
             if chosen is not None and chosen == before:
                 expected, chosen, started = self.shrink(fleet, chosen), None, clock()
             if clock() - started > pace.patience:
@@ -261,7 +288,12 @@ class Rollout:
             others = sum(m.instance_id in self._sick - {without} for m in fleet.members if m not in fleet.healthy)
             return f"{healthy} of {self.base} servers are healthy" if healthy + others < self.base else ""
 
-        return self.until(missing)
+        ending = self.until(missing)
+        if ending.status is Status.HEALED:
+            return ending
+        fleet = self.see()
+        new = [m for m in fleet.members if m.instance_id not in self._first and m not in fleet.healthy]
+        return replace(ending, bad_image=fleet.launches if new else "")
 
     def until(self, missing: Callable[[Fleet], str]) -> Ending:
         """Wait until nothing is missing."""

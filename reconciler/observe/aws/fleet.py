@@ -18,7 +18,7 @@ from reconciler.observe.aws.ec2 import INSTANCES, TEMPLATES
 from reconciler.observe.aws.fleet_versions import current_versions, outdated
 from reconciler.observe.reads import Answers, Failed, Missing, More, Read, Row, Rows
 from reconciler.observe.tags import plain
-from tenancy.tags import COMPROMISED, KEEP_UNTIL, QUARANTINED_FROM
+from tenancy.tags import COMPROMISED, KEEP_UNTIL, QUARANTINE_GROUP, QUARANTINED_FROM
 
 PERMISSIONS = (
     "autoscaling:DescribeAutoScalingGroups",
@@ -137,9 +137,15 @@ def _all_quarantined(instances: tuple[Row, ...]) -> Mapping[str, tuple[Quarantin
     for row in instances:
         tags = plain(row.get("Tags", ()))
         if QUARANTINED_FROM in tags and row["State"]["Name"] not in ("terminated", "shutting-down"):
-            kept = Quarantined(row["InstanceId"], _moment(tags.get(KEEP_UNTIL, "")))
+            kept = Quarantined(row["InstanceId"], _moment(tags.get(KEEP_UNTIL, "")), cut_off=_cut_off(row))
             found.setdefault(tags[QUARANTINED_FROM], {})[kept.instance_id] = kept
     return {group: tuple(some[id_] for id_ in sorted(some)) for group, some in found.items()}
+
+
+def _cut_off(row: Row) -> bool:
+    """Whether each of its interfaces got the quarantine's security group. Whoever investigates may add another one."""
+    interfaces = row.get("NetworkInterfaces") or [{"Groups": row.get("SecurityGroups", ())}]
+    return all(any(g.get("GroupName") == QUARANTINE_GROUP for g in one.get("Groups", ())) for one in interfaces)
 
 
 def _moment(text: str) -> datetime | None:
