@@ -15,10 +15,13 @@ from reconciler.decisions import Acknowledgement, Breaker, Cause
 from reconciler.model import Attempt, Declared, Finding, Fleet, Kind, Repair, Scan, Status, Unreadable, Urn, Verdict
 from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.policy import Policy
-from reconciler.plan.strategy import ESCALATE, MISSING
+from reconciler.plan.strategy import ESCALATE, MISSING, REFRESH_IMAGE, ROLLOUT
 
 FAILED = frozenset({Status.NOT_HEALED, Status.ROLLED_BACK})
 REPAIRS_COUNTED = FAILED | {Status.HEALED}
+REPLACING = frozenset({ROLLOUT, REFRESH_IMAGE})
+PROVING = frozenset({Status.HEALED, Status.CONTINUES})
+"""How a replacement ends of which at least one new server serves."""
 Place = tuple[str | None, Cause]
 
 
@@ -184,15 +187,17 @@ def _repairs(declared: Declared, history: Sequence[Attempt], policy: Policy, now
 def _replacements(replaced: Sequence[Attempt], policy: Policy, in_use: Collection[str]) -> list[Breaker]:
     """Templates and images from which new servers failed and, since then, none was healthy.
 
+    Only what was launched is evidence, for or against: a replacement also fails for reasons of its own (a call that was
+    throttled, a fleet that could not be seen), and a quarantine or a finding that passed by itself needs no new server.
     An image is blamed once fleets of two groups failed with it: one fleet's trouble is no reason to stop the others.
     """
     failures: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in replaced:
         for made_from in set(attempt.replacement) & set(in_use):
-            if attempt.status in (Status.HEALED, Status.CONTINUES):
-                failures[made_from].clear()
-            elif attempt.status in FAILED:
+            if attempt.unfit:
                 failures[made_from].append(attempt)
+            elif attempt.strategy in REPLACING and attempt.status in PROVING and attempt.wrote:
+                failures[made_from].clear()
     bad = {
         made_from
         for made_from, attempts in failures.items()
