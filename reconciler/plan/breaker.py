@@ -46,7 +46,8 @@ def breakers(
         *_repairs(scan.declared, history, policy, now),
         *_replacements(told.replacements, policy, made_from),
     ]
-    found = _standing(tripped, told, now, lambda breaker: _still(breaker, scan, {k for b in tripped for k in b.keys}))
+    tripping = {k for b in tripped for k in b.keys}
+    found = _standing(tripped, told, now, lambda breaker: _still(breaker, scan, tripping, now))
     storms = _storms(scan, [b for b in found if not b.acknowledged], policy, first_seen or {}, now)
     ended = now - policy.cooldown
     cooling = _standing(storms, told, now, lambda b: b.keys if b.since > ended else frozenset(), storm=True)
@@ -109,8 +110,11 @@ def _lingering(breaker: Breaker) -> str:
     return breaker.reason + _OPEN_STILL
 
 
-def _still(breaker: Breaker, scan: Scan, tripping: set[str]) -> frozenset[str]:
+def _still(breaker: Breaker, scan: Scan, tripping: set[str], now: datetime) -> frozenset[str]:
     """What of a former breaker is not proven well again. A resource that was not looked at, or is unknown, is not."""
+    if scan.observed.at is not None and scan.observed.at < breaker.since <= now:
+        # Another pass opened it meanwhile, since a plan holds no lease: this look is too old to close it.
+        return breaker.keys
     if breaker.cause in (Cause.REPAIRS, Cause.REPLACEMENT):
         return breaker.keys & tripping
     seen: set[Urn] = set()

@@ -98,6 +98,24 @@ def test_what_is_not_known_or_not_seen_closes_nothing() -> None:
     assert [b.tenant for b in elsewhere.breakers] == ["acme"]
 
 
+@pytest.mark.parametrize(
+    ("looked_at", "opened", "open_"),
+    [(-2, -1, True), (-1, -1, False), (-1, -2, False), (-1, 30, False)],
+    ids=["before it", "at once", "after it", "the clock was set back"],
+)
+def test_a_look_from_before_it_opened_does_not_close_it(looked_at: int, opened: int, *, open_: bool) -> None:
+    """A plan holds no lease: what its older look shows as well says nothing of a breaker that a later look opened."""
+    (first,) = looked(WORLD, FOUND).breakers
+    told = Circumstances(breakers=(replace(first, since=NOW + opened * MINUTE),))
+    fine = scan(WORLD, *(finding(r, verdict=Verdict.PASS) for r in WORLD.resources.values()))
+    seen = replace(fine, observed=replace(fine.observed, at=NOW + looked_at * MINUTE))
+    later = plan(
+        seen, CALM, (), KINDS, now=NOW, dependents=lambda _: frozenset(), users=lambda _: frozenset(),
+        circumstances=told,
+    )  # fmt: skip
+    assert [b.keys for b in later.breakers] == ([first.keys] if open_ else [])
+
+
 def test_a_persons_word_lets_repairs_go_on() -> None:
     """An acknowledged breaker stops nothing; it is still shown, with who said so."""
     first = looked(WORLD, FOUND)

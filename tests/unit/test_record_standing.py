@@ -149,6 +149,19 @@ def test_secrets_in_a_persons_words_are_not_kept(store: Store) -> None:
     assert not any(secret in text for text in [*kept, *(e.payload for e in entries(store))])
 
 
+def test_a_breaker_that_nobody_knew_when_deciding_stays(store: Store) -> None:
+    """Another pass opens one while a plan is being made: the plan closes what it knew, and not that one."""
+    old, new = breaker("a"), breaker("b", tenant="other")
+    standing.save_breakers(store, "dev", [old], actor="ci")
+    known = standing.breakers(store, "dev")
+    standing.save_breakers(store, "dev", [old, new], actor="ci")
+    standing.save_breakers(store, "dev", [], known=known, actor="ci")
+    assert standing.breakers(store, "dev") == (new,)
+    assert events(store) == ["breaker opened", "breaker opened", "breaker closed"]
+    standing.save_breakers(store, "dev", [], known=[new], actor="ci")
+    assert standing.breakers(store, "dev") == ()
+
+
 def test_replacements_are_remembered_however_old(store: Store, time: Time) -> None:
     """F48: what new servers were made from, and whether they served, is known long after the flap window."""
     journal = journal_of(store)
