@@ -54,6 +54,7 @@ class Deciding:
         needs = Graph(scan.declared)
         remembered = timedelta(hours=self._settings.rollout.remember_hours)
         bad_images = journal.bad_images(self._store, self._cell, now - remembered)
+        told = self.circumstances()
         made = plan(
             scan,
             replace(self.policy, bad_images=bad_images),
@@ -65,10 +66,10 @@ class Deciding:
             paused={p.tenant: f"paused by {p.who}: {p.reason}" for p in self._store.pauses(self._cell)},
             first_seen=sightings.first_seen(self._store, self._cell),
             cut_off=cuts.cuts(self._store, self._cell) if scan.observed.strays else {},
-            circumstances=self.circumstances(),
+            circumstances=told,
             spent=spent,
         )
-        standing.save_breakers(self._store, self._cell, made.breakers, actor=self._actor)
+        standing.save_breakers(self._store, self._cell, made.breakers, known=told.breakers, actor=self._actor)
         return made
 
     def fought_over(self, scan: Scan) -> frozenset[Urn]:

@@ -77,6 +77,8 @@ class Looking:
             refresh=self._refresh,
             fresh=timedelta(seconds=self._settings.fresh_seconds),
         )
+        # By the clock that also dates what stands between passes, so that the two can be compared.
+        observed = replace(observed, at=began)
         if observed.fleets:
             observed = replace(observed, fleets=self.marked(observed.fleets))
         if probing and self._settings.probe.targets:

@@ -99,7 +99,7 @@ def _attempt(
         if not (dry_run or given or stuck):
             refuse_shrinking(plan, tools)
             tools.journal.ensure_held(_named(going))
-    except EngineStopped:
+    except (LeaseLost, Interrupted, EngineStopped):
         raise
     except TenantPaused as error:
         # The others go on without the paused one, with a preview of their own.
@@ -121,6 +121,10 @@ def _attempt(
             return
         status = Status.REFUSED if isinstance(error, RepairRefused) else Status.NOT_HEALED
         yield from ((r, Ending(status, str(error))) for r in going)
+        return
+    except StackmendError as error:
+        # Such as a state that cannot be read: no smaller group fares better, and what else the pass does goes on.
+        yield from ((r, Ending(Status.NOT_HEALED, str(error))) for r in going)
         return
     if given or stuck:
         # What the engine saw is no longer so.
@@ -153,12 +157,13 @@ def _update(repairs: Sequence[Repair], targets: tuple[Urn, ...], plan: EnginePla
         for repair in repairs:
             tools.progress(repair, f"the engine updates: {_would(repair, plan)}")
         run = tools.engine.up(targets, plan, _tenants(repairs))
-    except EngineStopped:
+    except (LeaseLost, Interrupted, EngineStopped):
         raise
-    except EngineLocked as error:
+    except (RepairRefused, EngineLocked) as error:
+        # Nothing was written: the tenant has no session to write under, or somebody else holds the stack's lock.
         yield from ((r, Ending(Status.REFUSED, str(error))) for r in repairs)
         return
-    except EngineError as error:
+    except StackmendError as error:
         # What the engine did before it failed is not known: only a look tells.
         trouble = str(error)
     # Where nothing was to be written, the update has at most put the state right: one look decides about that.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.act.tools import Ending
-from reconciler.model import Finding, Repair, Status, Verdict
+from reconciler.model import HEALED_BY_ITSELF, Finding, Repair, Status, Verdict
 
 
 def still_needed(repair: Repair, findings: Sequence[Finding]) -> Ending | None:
@@ -22,5 +22,5 @@ def still_needed(repair: Repair, findings: Sequence[Finding]) -> Ending | None:
     if blind or (unseen and unknown):
         return Ending(Status.REFUSED, f"it cannot be seen now: {(blind or unknown)[0].message}")
     if not failing:
-        return Ending(Status.HEALED, "healed by itself: nothing was written")
+        return Ending(Status.HEALED, HEALED_BY_ITSELF)
     return None

@@ -140,6 +140,10 @@ def _declared(repair: Repair, tools: Tools) -> list[DeclaredResource]:
 
 def _left_behind(repair: Repair, tools: Tools) -> _Left | None:
     """What the repair left, after a half-done rollout was put right; None if it cannot be told now."""
+    if not repair.urns:
+        # An orphan's removal: there is nothing declared whose look could tell what became of it.
+        what = ", ".join(repair.members) or "what it concerned"
+        return _Left(f"nobody declares {what}, and the next look shows whether it is still there")
     known = [r.urn for r in _declared(repair, tools)]
     if not known:
         return _Left("what it concerned is no longer declared")

@@ -46,12 +46,24 @@ from reconciler.model.observed import (
     Spelling,
     Stray,
 )
-from reconciler.model.plans import ESCALATE, TOUCHED_NOTHING, Attempt, Deadline, Deferral, Outcome, Plan, Repair, Status
+from reconciler.model.plans import (
+    ESCALATE,
+    HEALED_BY_ITSELF,
+    TOUCHED_NOTHING,
+    Attempt,
+    Deadline,
+    Deferral,
+    Outcome,
+    Plan,
+    Repair,
+    Status,
+)
 from reconciler.model.values import GROUP, ResourceKind, Secret, Unreadable, Urn, Value, digest
 
 __all__ = [
     "ESCALATE",
     "GROUP",
+    "HEALED_BY_ITSELF",
     "NO_TAGS",
     "SERVERS",
     "SIZE",

@@ -134,6 +134,8 @@ class Status(StrEnum):
 
 TOUCHED_NOTHING = frozenset({Status.REFUSED, Status.ESCALATED, Status.DRY_RUN})
 """What became of a repair that has written nothing."""
+HEALED_BY_ITSELF = "healed by itself: nothing was written"
+"""The reason of a repair that ended as healed without having been needed: it proves nothing about repairing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,3 +167,7 @@ class Attempt:
     """``Repair.replacement`` of that repair."""
     servers: int = 0
     """How many servers of the resource it was to replace."""
+    unfit: bool = False
+    """Whether new servers were launched that did not become healthy."""
+    wrote: bool = True
+    """Whether it may have written anything."""

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from reconciler.model import GROUP, Declared, DeclaredResource, Finding, Kind, Repair, Urn, digest
+from reconciler.plan.strategy import DISPOSE
 
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 
@@ -18,7 +19,8 @@ def based(repair: Repair, declared: Declared, findings: Mapping[str, Finding]) -
     # Other kinds of findings hold measurements, which differ from look to look.
     drift = [findings[i] for i in repair.finding_ids if i in findings and findings[i].kind is Kind.DRIFT]
     differences = {f.id: (f.declared, f.observed) for f in drift}
-    made_from = tuple(m for u in repair.urns for m in replacement_of(declared, u)) if repair.members else ()
+    launches = repair.members and repair.strategy != DISPOSE
+    made_from = tuple(m for u in repair.urns for m in replacement_of(declared, u)) if launches else ()
     basis = digest(_text(inputs), _text(differences), *made_from, length=64)
     kinds = {findings[i].kind.value for i in repair.finding_ids if i in findings}
     return replace(repair, basis=basis, replacement=made_from, kinds=tuple(sorted(kinds)))

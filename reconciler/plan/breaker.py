@@ -15,10 +15,13 @@ from reconciler.decisions import Acknowledgement, Breaker, Cause
 from reconciler.model import Attempt, Declared, Finding, Fleet, Kind, Repair, Scan, Status, Unreadable, Urn, Verdict
 from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.policy import Policy
-from reconciler.plan.strategy import ESCALATE, MISSING
+from reconciler.plan.strategy import ESCALATE, MISSING, REFRESH_IMAGE, ROLLOUT
 
 FAILED = frozenset({Status.NOT_HEALED, Status.ROLLED_BACK})
 REPAIRS_COUNTED = FAILED | {Status.HEALED}
+REPLACING = frozenset({ROLLOUT, REFRESH_IMAGE})
+PROVING = frozenset({Status.HEALED, Status.CONTINUES})
+"""How a replacement ends of which at least one new server serves."""
 Place = tuple[str | None, Cause]
 
 
@@ -43,7 +46,8 @@ def breakers(
         *_repairs(scan.declared, history, policy, now),
         *_replacements(told.replacements, policy, made_from),
     ]
-    found = _standing(tripped, told, now, lambda breaker: _still(breaker, scan, {k for b in tripped for k in b.keys}))
+    tripping = {k for b in tripped for k in b.keys}
+    found = _standing(tripped, told, now, lambda breaker: _still(breaker, scan, tripping, now))
     storms = _storms(scan, [b for b in found if not b.acknowledged], policy, first_seen or {}, now)
     ended = now - policy.cooldown
     cooling = _standing(storms, told, now, lambda b: b.keys if b.since > ended else frozenset(), storm=True)
@@ -106,8 +110,11 @@ def _lingering(breaker: Breaker) -> str:
     return breaker.reason + _OPEN_STILL
 
 
-def _still(breaker: Breaker, scan: Scan, tripping: set[str]) -> frozenset[str]:
+def _still(breaker: Breaker, scan: Scan, tripping: set[str], now: datetime) -> frozenset[str]:
     """What of a former breaker is not proven well again. A resource that was not looked at, or is unknown, is not."""
+    if scan.observed.at is not None and scan.observed.at < breaker.since <= now:
+        # Another pass opened it meanwhile, since a plan holds no lease: this look is too old to close it.
+        return breaker.keys
     if breaker.cause in (Cause.REPAIRS, Cause.REPLACEMENT):
         return breaker.keys & tripping
     seen: set[Urn] = set()
@@ -184,15 +191,17 @@ def _repairs(declared: Declared, history: Sequence[Attempt], policy: Policy, now
 def _replacements(replaced: Sequence[Attempt], policy: Policy, in_use: Collection[str]) -> list[Breaker]:
     """Templates and images from which new servers failed and, since then, none was healthy.
 
+    Only what was launched is evidence, for or against: a replacement also fails for reasons of its own (a call that was
+    throttled, a fleet that could not be seen), and a quarantine or a finding that passed by itself needs no new server.
     An image is blamed once fleets of two groups failed with it: one fleet's trouble is no reason to stop the others.
     """
     failures: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in replaced:
         for made_from in set(attempt.replacement) & set(in_use):
-            if attempt.status in (Status.HEALED, Status.CONTINUES):
-                failures[made_from].clear()
-            elif attempt.status in FAILED:
+            if attempt.unfit:
                 failures[made_from].append(attempt)
+            elif attempt.strategy in REPLACING and attempt.status in PROVING and attempt.wrote:
+                failures[made_from].clear()
     bad = {
         made_from
         for made_from, attempts in failures.items()

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select
 
 from reconciler.errors import LeaseLost, RepairRefused, StoreError, TenantPaused
-from reconciler.model import ESCALATE, TOUCHED_NOTHING, Attempt, Outcome, Repair, Status, Urn
+from reconciler.model import ESCALATE, HEALED_BY_ITSELF, TOUCHED_NOTHING, Attempt, Outcome, Repair, Status, Urn
 from reconciler.record import documents, escalated, ledger, marks, standing
 from reconciler.record.clock import moment, text
 from reconciler.record.database import Database
@@ -231,6 +231,8 @@ def _attempts(rows: Sequence[Any]) -> tuple[Attempt, ...]:
                 outcome.finding_ids,
                 repair.replacement,
                 len(repair.members),
+                unfit=bool(outcome.bad_image),
+                wrote=outcome.status not in TOUCHED_NOTHING and outcome.reason != HEALED_BY_ITSELF,
             )
             # What touched no declared resource counts by its findings.
             for urn in outcome.urns or ("",)

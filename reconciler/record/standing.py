@@ -135,27 +135,38 @@ def acknowledgements(database: Database, cell: str) -> tuple[Acknowledgement, ..
 
 def breakers(database: Database, cell: str) -> tuple[Breaker, ...]:
     """The breakers that were open after the last look."""
-    query = select(BREAKERS).where(BREAKERS.c.cell == cell).order_by(BREAKERS.c.tenant, BREAKERS.c.cause)
     with database.read() as connection:
-        return tuple(
-            Breaker(
-                row.tenant or None,
-                Cause(row.cause),
-                frozenset(json.loads(row.keys)),
-                row.reason,
-                moment(row.since),
-                row.setting,
-                row.acknowledged,
-            )
-            for row in connection.execute(query)
+        return _breakers(connection, cell)
+
+
+def _breakers(connection: Connection, cell: str) -> tuple[Breaker, ...]:
+    query = select(BREAKERS).where(BREAKERS.c.cell == cell).order_by(BREAKERS.c.tenant, BREAKERS.c.cause)
+    return tuple(
+        Breaker(
+            row.tenant or None,
+            Cause(row.cause),
+            frozenset(json.loads(row.keys)),
+            row.reason,
+            moment(row.since),
+            row.setting,
+            row.acknowledged,
         )
+        for row in connection.execute(query)
+    )
 
 
-def save_breakers(database: Database, cell: str, open_now: Sequence[Breaker], *, actor: str) -> None:
-    """Keep which breakers are open; the ledger tells of each that opens, closes, or is open in spite of a word."""
-    before = _stopping(breakers(database, cell))
-    after = _stopping(open_now)
+def save_breakers(
+    database: Database, cell: str, open_now: Sequence[Breaker], *, known: Sequence[Breaker] | None = None, actor: str
+) -> None:
+    """Keep which breakers are open; the ledger tells of each that opens, closes, or is open in spite of a word.
+
+    ``known`` were open when that was decided: one that another pass has opened since stays. None knows them all.
+    """
     with database.write() as connection:
+        there = _breakers(connection, cell)
+        decided = {(b.tenant, b.cause) for b in (*open_now, *(there if known is None else known))}
+        open_now = [*open_now, *(b for b in there if (b.tenant, b.cause) not in decided)]
+        before, after = _stopping(there), _stopping(open_now)
         connection.execute(delete(BREAKERS).where(BREAKERS.c.cell == cell))
         for b in open_now:
             values = {

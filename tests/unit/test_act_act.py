@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import pytest
 
 from reconciler.act.act import act
 from reconciler.act.process import EngineStopped
-from reconciler.act.steps import Step
+from reconciler.act.steps import EnginePlan, EngineRun, Step
 from reconciler.act.strategies import STRATEGIES
 from reconciler.act.tools import Interrupted
-from reconciler.errors import EngineError, EngineLocked, LeaseLost, RepairRefused, StackmendError
-from reconciler.model import Status, Verdict
+from reconciler.errors import EngineError, EngineLocked, LeaseLost, RepairRefused, StackmendError, StateError
+from reconciler.model import Status, Urn, Verdict
+from reconciler.observe.sessions import SessionRefused
 from tests.unit.act_world import KEY, STORE, World, declared, finding, plan, repair, resource
 
 VPC, SUBNET, OTHER = resource("acme-vpc"), resource("acme-subnet"), resource("globex-vpc")
@@ -60,6 +62,35 @@ def test_a_preview_that_fails_for_one_is_broken_up_too(world: World) -> None:
     outcomes = act(plan(repair("reapply", VPC), repair("reapply", OTHER)), world.tools)
     assert {o.urns[0]: o.status for o in outcomes} == {VPC.urn: Status.NOT_HEALED, OTHER.urn: Status.HEALED}
     assert "Throttled" in outcomes[0].reason
+
+
+def test_a_state_that_cannot_be_read_for_one_fails_that_one(world: World) -> None:
+    """The preview of one tenant finds a damaged state: its repair fails, and the other tenants' pass goes on."""
+    world.change(apart=True)
+    world.engine.preview_trouble = lambda targets: StateError("it holds no deployment") if VPC.urn in targets else None
+    outcomes = {o.urns[0]: o for o in act(plan(repair("reapply", VPC), repair("reapply", OTHER)), world.tools)}
+    assert (outcomes[VPC.urn].status, outcomes[OTHER.urn].status) == (Status.NOT_HEALED, Status.HEALED)
+    assert "it holds no deployment" in outcomes[VPC.urn].reason
+
+
+def test_a_session_refused_between_preview_and_update_stops_one_tenant(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tenant's session runs out after the preview and is not renewed: nothing of it was written, so it is refused
+    in the words of AWS; the other tenants' repairs are done."""
+    world.change(apart=True)
+    up = world.engine.up
+
+    def renewed(targets: Sequence[Urn], plan: EnginePlan, tenants: Collection[str] | None = None) -> EngineRun:
+        if tenants == {"acme"}:
+            raise SessionRefused("the tenant's role could not be assumed", why="AccessDenied")
+        return up(targets, plan, tenants)
+
+    monkeypatch.setattr(world.engine, "up", renewed)
+    outcomes = {o.urns[0]: o for o in act(plan(repair("reapply", VPC), repair("reapply", OTHER)), world.tools)}
+    assert (outcomes[VPC.urn].status, outcomes[OTHER.urn].status) == (Status.REFUSED, Status.HEALED)
+    assert "AccessDenied" in outcomes[VPC.urn].reason
+    assert world.journal.open == []
 
 
 def test_another_tenant_in_the_plan_of_the_engine_refuses(world: World) -> None:
@@ -123,9 +154,10 @@ def test_the_words_of_aws_reach_the_outcome(world: World) -> None:
     assert by_urn[OTHER.urn].status is Status.HEALED
 
 
-def test_an_engine_that_dies_is_judged_by_a_look(world: World) -> None:
+@pytest.mark.parametrize("error", [EngineError, StateError])
+def test_an_engine_that_dies_is_judged_by_a_look(world: World, error: type[StackmendError]) -> None:
     """The engine breaks down half-way: what is healed counts as healed, the rest carries the engine's words (F43)."""
-    world.engine.up_trouble = EngineError("the engine failed", why="plugin exited")
+    world.engine.up_trouble = error("the engine failed", why="plugin exited")
     first, second = repair("reapply", VPC), repair("reapply", OTHER)
 
     def healed_meanwhile(repairs: object) -> dict[str, str]:
@@ -231,10 +263,14 @@ def test_a_lost_lease_ends_everything(world: World, call: str) -> None:
     assert world.journal.outcomes == {}
 
 
-@pytest.mark.parametrize("error", [EngineStopped("told to stop"), Interrupted("told to stop")])
-def test_told_to_stop(world: World, error: StackmendError) -> None:
+@pytest.mark.parametrize("during", ["preview", "up"])
+@pytest.mark.parametrize("error", [EngineStopped("told to stop"), Interrupted("told to stop"), LeaseLost("it is lost")])
+def test_told_to_stop(world: World, error: StackmendError, during: str) -> None:
     """A stop in the middle leaves the intent open, for the next pass to look at what became of it (F25)."""
-    world.engine.up_trouble = error
+    if during == "up":
+        world.engine.up_trouble = error
+    else:
+        world.engine.preview_trouble = lambda _: error
     outcomes = act(plan(repair("reapply", VPC), repair("escalate", BUCKET)), world.tools)
     assert [o.status for o in outcomes] == [Status.INTERRUPTED] * 2
     assert world.journal.open == [0]

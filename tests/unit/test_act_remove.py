@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from reconciler.act import recovery
 from reconciler.act.act import act
 from reconciler.act.removal import REMOVALS, TYPES, removal_of
 from reconciler.act.strategies import STRATEGIES
@@ -19,8 +20,10 @@ from reconciler.errors import WriteRefused
 from reconciler.model import Outcome, Repair, Status
 from reconciler.observe.clients import Clients
 from reconciler.observe.registry import KINDS
+from reconciler.ports import OpenIntent
 from reconciler.wiring import GuardedWriter
 from tests.unit.act_world import World, declared, plan, resource
+from tests.unit.sandbox_stage import Intent
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 TAGS = {"Name": "acme-sg", "stackmend:cell": "dev", "stackmend:tenant": "acme"}
@@ -291,6 +294,17 @@ def test_a_dry_run_only_says_so(aws: Aws) -> None:
     (outcome,) = act(plan(repair), world.tools, dry_run=True)
     assert (outcome.status, outcome.reason, world.log) == (Status.DRY_RUN, "an orphan", [])
     assert aws.there(aws.orphans["sg"])
+
+
+def test_one_that_was_cut_off_says_what_is_not_known(aws: Aws) -> None:
+    """Nobody declares an orphan, so that says nothing of whether it is still there; the outcome names it."""
+    world = world_of(aws)
+    repair = Repair("remove", "acme", (), ("f-1",), "an orphan", members=("sg-1",))
+    intents: list[OpenIntent] = [Intent(world.journal.intend(repair), repair)]
+    (outcome,) = recovery.conclude_open(intents, world.tools)
+    assert outcome.status is Status.INTERRUPTED
+    assert "nobody declares sg-1, and the next look shows whether it is still there" in outcome.reason
+    assert "no longer declared" not in outcome.reason
 
 
 def test_the_guard_lets_nothing_else_through(aws: Aws) -> None:

@@ -52,6 +52,14 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
 
 
+def test_a_look_is_dated_by_the_clock_that_dates_breakers(stage: Stage) -> None:
+    """Whether a breaker opened after a look began is a comparison of two moments, so one clock gives both."""
+    before = stage.world.wall()
+    seen = stage.by_clock().scan.observed.at
+    assert seen is not None
+    assert before <= seen <= stage.world.wall()
+
+
 def test_what_a_whole_look_hands_to_a_person_leaves_events_alone(stage: Stage) -> None:
     """What is known to fail and was escalated makes no later event a look at everything, and spends no budget."""
     stage.lose(*DATA)

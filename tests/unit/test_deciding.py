@@ -7,16 +7,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler import deciding
 from reconciler.deciding import Deciding
+from reconciler.decisions import Breaker, Cause
 from reconciler.errors import ConfigurationError
 from reconciler.explain import explain
 from reconciler.model import Finding, Outcome, Plan, Repair, Scan, Status, Urn, Verdict
+from reconciler.plan import planner
 from reconciler.present import history
 from reconciler.present.documents import plan_document
+from reconciler.record import standing
 from reconciler.record.journal import Journal
 from reconciler.record.lease import Lease
 from reconciler.record.sightings import sight
@@ -51,6 +55,34 @@ def passed(store: Store, by: Deciding, of: Scan, kind: str = "plan") -> Plan:
     made = by.plan(of)
     store.finish_run(of.run_id, summary={"plan": plan_document(made)}, findings=of.findings, actor="me")
     return made
+
+
+def test_a_plan_that_looked_before_a_breaker_opened_does_not_close_it(store: Store) -> None:
+    """A service opens it while somebody's plan, which looked before, is under way: only a later look closes it."""
+    bad = [resource(f"bad-{i}") for i in range(12)]
+    world, by = cell(*bad), decider(store)
+    fine = scan(world, *(finding(r, verdict=Verdict.PASS) for r in world.resources.values()))
+    before = replace(fine, observed=replace(fine.observed, at=datetime.now(UTC)))
+    passed(store, by, scan(world, *map(finding, bad)))
+    opened = {(b.tenant, b.cause) for b in by.breakers()}
+    assert opened
+    passed(store, by, before)
+    assert {(b.tenant, b.cause) for b in by.breakers()} == opened
+    passed(store, by, replace(fine, observed=replace(fine.observed, at=datetime.now(UTC))))
+    assert {b.cause for b in by.breakers()} <= {Cause.STORM}
+
+
+def test_what_another_pass_opens_while_a_plan_is_made_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is stored after the plan has read what stands, and the plan must not overwrite what it never knew."""
+    opened = Breaker(None, Cause.FAILING, frozenset({"x"}), "12 of 52", datetime.now(UTC), "breaker.share")
+
+    def slowly(*args: Any, **more: Any) -> Plan:
+        standing.save_breakers(store, "dev", [opened], actor="the service")
+        return planner.plan(*args, **more)
+
+    monkeypatch.setattr(deciding, "plan", slowly)
+    passed(store, decider(store), scan(cell(ACME)))
+    assert [b.keys for b in standing.breakers(store, "dev")] == [{"x"}]
 
 
 def test_an_approved_plan_is_carried_out_by_the_next_pass(store: Store) -> None:

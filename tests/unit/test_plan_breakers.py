@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from reconciler.decisions import Acknowledgement, Breaker, Cause
-from reconciler.model import Attempt, Declared, DeclaredResource, Finding, Kind, Plan, Status, Urn, Verdict
-from reconciler.plan.basis import TEMPLATE, replacement_of
+from reconciler.model import Attempt, Declared, DeclaredResource, Finding, Kind, Plan, Repair, Status, Urn, Verdict
+from reconciler.plan.basis import TEMPLATE, based, replacement_of
+from reconciler.plan.breaker import FAILED
 from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.planner import plan
 from reconciler.plan.policy import Policy
@@ -97,6 +98,24 @@ def test_what_is_not_known_or_not_seen_closes_nothing() -> None:
     assert [b.tenant for b in elsewhere.breakers] == ["acme"]
 
 
+@pytest.mark.parametrize(
+    ("looked_at", "opened", "open_"),
+    [(-2, -1, True), (-1, -1, False), (-1, -2, False), (-1, 30, False)],
+    ids=["before it", "at once", "after it", "the clock was set back"],
+)
+def test_a_look_from_before_it_opened_does_not_close_it(looked_at: int, opened: int, *, open_: bool) -> None:
+    """A plan holds no lease: what its older look shows as well says nothing of a breaker that a later look opened."""
+    (first,) = looked(WORLD, FOUND).breakers
+    told = Circumstances(breakers=(replace(first, since=NOW + opened * MINUTE),))
+    fine = scan(WORLD, *(finding(r, verdict=Verdict.PASS) for r in WORLD.resources.values()))
+    seen = replace(fine, observed=replace(fine.observed, at=NOW + looked_at * MINUTE))
+    later = plan(
+        seen, CALM, (), KINDS, now=NOW, dependents=lambda _: frozenset(), users=lambda _: frozenset(),
+        circumstances=told,
+    )  # fmt: skip
+    assert [b.keys for b in later.breakers] == ([first.keys] if open_ else [])
+
+
 def test_a_persons_word_lets_repairs_go_on() -> None:
     """An acknowledged breaker stops nothing; it is still shown, with who said so."""
     first = looked(WORLD, FOUND)
@@ -144,9 +163,12 @@ def test_many_that_are_gone_open_it_sooner() -> None:
 
 def tries(urn: Urn, *statuses: Status, made_from: tuple[str, ...] = (), strategy: str = "reapply") -> list[Attempt]:
     return [
-        Attempt(urn, strategy, status, NOW - timedelta(minutes=30 - i), (f"f-{urn}-{i}",), made_from)
+        Attempt(
+            urn, strategy, status, NOW - timedelta(minutes=30 - i), (f"f-{urn}-{i}",), made_from,
+            unfit=bool(made_from) and status in FAILED,
+        )
         for i, status in enumerate(statuses)
-    ]
+    ]  # fmt: skip
 
 
 def test_what_goes_with_something_else_counts_once() -> None:
@@ -197,6 +219,49 @@ def test_a_template_whose_servers_fail_is_remembered(statuses: list[Status], *, 
     result = looked(world, [sick], Circumstances(replacements=tuple(past)), fleets=[group])
     assert (result.repairs == ()) is stopped
     assert codes(result) == ({"breaker"} if stopped else set())
+
+
+def stops_a_rollout(*past: Attempt) -> bool:
+    """Whether, after these replacements, no more servers are made from the same template."""
+    world, group = with_template("ami-1")
+    made_from = replacement_of(world, group.urn)
+    told = Circumstances(replacements=tuple(replace(a, replacement=made_from) for a in past))
+    sick = finding(group, "health.target", Kind.HEALTH, resource_id="i-0")
+    return looked(world, [sick], told, fleets=[group]).repairs == ()
+
+
+@pytest.mark.parametrize("strategy", ["rollout", "refresh-image", "quarantine", "dispose"])
+def test_a_replacement_that_launched_nothing_blames_no_template(strategy: str) -> None:
+    """A throttled call, a group resized meanwhile or a failed disposal says nothing of new servers, however often."""
+    failed = tries(Urn("g"), *[Status.NOT_HEALED, Status.ROLLED_BACK] * 3, made_from=("m",), strategy=strategy)
+    assert stops_a_rollout(*failed)
+    assert not stops_a_rollout(*(replace(a, unfit=False) for a in failed))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "wrote", "clears"),
+    [
+        ("rollout", True, True),
+        ("refresh-image", True, True),
+        ("rollout", False, False),
+        ("quarantine", True, False),
+        ("dispose", True, False),
+    ],
+)
+def test_only_a_new_server_that_serves_clears_a_template(strategy: str, *, wrote: bool, clears: bool) -> None:
+    """What healed by itself, an isolation and a disposal launched nothing that could speak for the template."""
+    failed = tries(Urn("g"), Status.ROLLED_BACK, Status.ROLLED_BACK, made_from=("m",), strategy="rollout")
+    (well,) = tries(Urn("g"), Status.HEALED, made_from=("m",), strategy=strategy)
+    assert stops_a_rollout(*failed, replace(well, wrote=wrote)) is not clears
+
+
+def test_a_disposal_launches_nothing() -> None:
+    """It is not made from the template, so an open breaker for that does not stop it, as it stops a rollout."""
+    world, group = with_template("ami-1")
+    one = Repair("dispose", "acme", (group.urn,), (), "", members=("i-0",))
+    assert based(one, world, {}).replacement == ()
+    for strategy in ("rollout", "refresh-image", "quarantine"):
+        assert based(replace(one, strategy=strategy), world, {}).replacement == replacement_of(world, group.urn)
 
 
 def with_template(image: str, tenant: str = "acme") -> tuple[Declared, DeclaredResource]:

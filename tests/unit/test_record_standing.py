@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.decisions import Approved, Breaker, Cause
-from reconciler.model import Repair, Status
+from reconciler.model import HEALED_BY_ITSELF, Repair, Status
 from reconciler.record import standing
 from reconciler.record.audit import verify
 from reconciler.record.journal import Journal, replacements
@@ -149,6 +149,19 @@ def test_secrets_in_a_persons_words_are_not_kept(store: Store) -> None:
     assert not any(secret in text for text in [*kept, *(e.payload for e in entries(store))])
 
 
+def test_a_breaker_that_nobody_knew_when_deciding_stays(store: Store) -> None:
+    """Another pass opens one while a plan is being made: the plan closes what it knew, and not that one."""
+    old, new = breaker("a"), breaker("b", tenant="other")
+    standing.save_breakers(store, "dev", [old], actor="ci")
+    known = standing.breakers(store, "dev")
+    standing.save_breakers(store, "dev", [old, new], actor="ci")
+    standing.save_breakers(store, "dev", [], known=known, actor="ci")
+    assert standing.breakers(store, "dev") == (new,)
+    assert events(store) == ["breaker opened", "breaker opened", "breaker closed"]
+    standing.save_breakers(store, "dev", [], known=[new], actor="ci")
+    assert standing.breakers(store, "dev") == ()
+
+
 def test_replacements_are_remembered_however_old(store: Store, time: Time) -> None:
     """F48: what new servers were made from, and whether they served, is known long after the flap window."""
     journal = journal_of(store)
@@ -161,6 +174,29 @@ def test_replacements_are_remembered_however_old(store: Store, time: Time) -> No
     time.passed += 90 * 86_400
     (found,) = replacements(store, "dev")
     assert (found.urn, found.status, found.replacement) == ("urn:a", Status.ROLLED_BACK, made_from)
+
+
+def test_of_a_replacement_it_is_known_whether_new_servers_failed(store: Store) -> None:
+    """It follows from what every outcome holds already: what failed to become healthy, and that nothing was written."""
+    journal = journal_of(store)
+    for urn, status, bad_image, reason in (
+        ("urn:a", Status.ROLLED_BACK, "lt-1:2", ""),
+        ("urn:b", Status.NOT_HEALED, "", "somebody else resized the group"),
+        ("urn:c", Status.HEALED, "", HEALED_BY_ITSELF),
+        ("urn:d", Status.REFUSED, "", ""),
+        ("urn:e", Status.HEALED, "", ""),
+    ):
+        each = replace(repair(urn), replacement=("image ami-1",))
+        ended = replace(outcome(each, status), bad_image=bad_image, reason=reason)
+        journal.conclude(journal.intend(each), ended)
+    found = {a.urn: (a.unfit, a.wrote) for a in replacements(store, "dev")}
+    assert found == {
+        "urn:a": (True, True),
+        "urn:b": (False, True),
+        "urn:c": (False, False),
+        "urn:d": (False, False),
+        "urn:e": (False, True),
+    }
 
 
 def test_a_store_of_an_earlier_version_learns_to_keep_decisions(tmp_path: Path) -> None:
