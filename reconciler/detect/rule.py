@@ -20,6 +20,7 @@ from reconciler.model import (
     Kind,
     ObservedResource,
     Presence,
+    Secret,
     Severity,
     TenantFacts,
     Value,
@@ -83,6 +84,9 @@ class Rule:
     """Asked for every tenant, whatever its regimes."""
     companion: Mapping[str, str] = field(default_factory=dict)
     """Resource type → the type that must be declared for each of them, naming it by its input ``bucket``."""
+    heeds: frozenset[str] = frozenset()
+    """The names inside the properties it reads that alone it looks at, if not at all of them. A secret under another
+    name, like a login's in a listener's actions, hides nothing from it."""
 
     def concerns(self, type_: str) -> bool:
         return type_ in self.reads or type_ in self.companion
@@ -102,7 +106,7 @@ def judge(
         yield about(resource, rule.id, Kind.COMPLIANCE, Verdict.FAIL, rule.severity, message)
     if resource.type not in rule.reads:
         return
-    unknown = _unknown(rule.reads[resource.type], seen)
+    unknown = _unknown(rule, rule.reads[resource.type], seen)
     if unknown:
         yield about(resource, rule.id, Kind.COMPLIANCE, Verdict.UNKNOWN, rule.severity, unknown)
         return
@@ -137,7 +141,7 @@ def is_true(value: Value) -> bool:
     return value is True or value == "true"
 
 
-def _unknown(names: Collection[str], seen: ObservedResource) -> str:
+def _unknown(rule: Rule, names: Collection[str], seen: ObservedResource) -> str:
     """Why the rule cannot be asked; empty if it can."""
     if seen.presence is Presence.UNKNOWN:
         return f"not known: {plain(seen.reason)}"
@@ -146,7 +150,16 @@ def _unknown(names: Collection[str], seen: ObservedResource) -> str:
             return f"{name} is not known: the observer does not return it"
         if (unreadable := first_unreadable(seen.properties[name])) is not None:
             return f"{name} is not known: {plain(unreadable.reason)}"
+        if _sealed(rule, seen.properties[name]):
+            return f"{name} is not known: it is a secret"
     return ""
+
+
+def _sealed(rule: Rule, value: Value) -> bool:
+    """Whether a secret hides something that the rule looks at: whatever stands behind it may be right or wrong."""
+    if isinstance(value, Mapping):
+        return any(_sealed(rule, part) for key, part in value.items() if not rule.heeds or key in rule.heeds)
+    return isinstance(value, Secret) or (isinstance(value, list | tuple) and any(_sealed(rule, v) for v in value))
 
 
 def _has_companion(declared: Declared, resource: DeclaredResource, type_: str) -> bool:

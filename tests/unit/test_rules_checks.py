@@ -16,6 +16,7 @@ from reconciler.model import (
     Finding,
     ObservedResource,
     Presence,
+    Secret,
     Severity,
     TenantFacts,
     Urn,
@@ -258,6 +259,49 @@ def test_asymmetric_keys_need_no_rotation() -> None:
     rule = BY_ID["kms-rotation"]
     off = {"enableKeyRotation": False}
     assert ask(rule, rule.passing.type, off, inputs={"customerMasterKeySpec": "RSA_2048"}) == []
+
+
+CLOSED = Secret()
+OIDC = {"type": "authenticate-oidc", "authenticateOidc": {"clientSecret": CLOSED}}
+OWNED = {**mapping(BY_ID["ownership-tags"].passing.properties["tags"]), "stackmend:regime": " ".join(sorted(ALL))}
+
+
+@pytest.mark.parametrize(
+    ("rule", "properties"),
+    [
+        ("iam-no-wildcard", {"policy": CLOSED}),
+        ("iam-no-wildcard", {"policy": {"Statement": [{"Effect": "Allow", "Action": ["s3:GetObject", CLOSED]}]}}),
+        ("s3-tls-only", {"policy": CLOSED}),
+        ("s3-encryption-key", {"rules": [{"applyServerSideEncryptionByDefault": {"kmsMasterKeyId": CLOSED}}]}),
+        ("sg-admin-ports", {"ingress": [{"protocol": "tcp", "fromPort": 22, "toPort": 22, "cidrBlocks": [CLOSED]}]}),
+        ("elb-tls-policy", {"sslPolicy": CLOSED}),
+        ("log-encryption", {"kmsKeyId": CLOSED}),
+        ("ownership-tags", {"tags": {**OWNED, "stackmend:tenant": CLOSED}}),
+    ],
+)
+def test_a_secret_is_neither_right_nor_wrong(rule: str, properties: dict[str, Any]) -> None:
+    """I06: what the engine sealed, at any depth, proves nothing of what a rule looks at, and the finding says so."""
+    type_ = BY_ID[rule].passing.type
+    (finding,) = ask(BY_ID[rule], type_, {**BY_ID[rule].passing.properties, **properties})
+    (name,) = properties
+    assert (finding.verdict, finding.message) == (Verdict.UNKNOWN, f"{name} is not known: it is a secret")
+
+
+@pytest.mark.parametrize(
+    ("rule", "properties", "expected"),
+    [
+        ("elb-tls-policy", {"defaultActions": [OIDC, {"type": "forward"}]}, PASS),
+        ("elb-tls-policy", {"protocol": "HTTP", "defaultActions": [OIDC]}, FAIL),
+        ("sg-admin-ports", {"ingress": [{"protocol": "tcp", "fromPort": 443, "description": CLOSED}]}, PASS),
+        ("ec2-encrypted-volumes", {"blockDeviceMappings": [{"ebs": {"encrypted": True, "kmsKeyId": CLOSED}}]}, PASS),
+        ("ownership-tags", {"tags": {**OWNED, "Token": CLOSED}}, PASS),
+    ],
+)
+def test_a_secret_that_a_rule_does_not_look_at_hides_nothing(
+    rule: str, properties: dict[str, Any], expected: Verdict
+) -> None:
+    """A login's secret, a description or a key beside what is judged leaves no rule without an answer for ever."""
+    assert verdict(rule, **properties) is expected
 
 
 def test_a_rule_that_crashes_says_unknown_and_leaves_its_traceback() -> None:

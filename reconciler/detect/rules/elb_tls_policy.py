@@ -41,6 +41,7 @@ RULE = Rule(
     },
     reads={_TYPE: ("protocol", "sslPolicy", "defaultActions")},
     check=check,
+    heeds=frozenset({"type", "redirect", "protocol"}),
     passing=Example(
         _TYPE,
         {

@@ -51,6 +51,7 @@ RULE = Rule(
     },
     reads={_TYPE: ("ingress",)},
     check=check,
+    heeds=frozenset({"protocol", "fromPort", "toPort", "cidrBlocks", "ipv6CidrBlocks"}),
     passing=_example(fromPort=443, toPort=443, cidrBlocks=["0.0.0.0/0"], ipv6CidrBlocks=["::/0"]),
     failing=_example(fromPort=20, toPort=30, ipv6CidrBlocks=["::/0"]),
 )
