@@ -80,6 +80,8 @@ class Rule:
     failing: Example
     controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Control numbers by regime. The rule is asked for tenants under one of these regimes."""
+    reads_declared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What it reads as well, where the resource declares it: elsewhere no observer returns it."""
     always: bool = False
     """Asked for every tenant, whatever its regimes."""
     companion: Mapping[str, str] = field(default_factory=dict)
@@ -106,11 +108,13 @@ def judge(
         yield about(resource, rule.id, Kind.COMPLIANCE, Verdict.FAIL, rule.severity, message)
     if resource.type not in rule.reads:
         return
-    unknown = _unknown(rule, rule.reads[resource.type], seen)
+    asked = [name for name in rule.reads_declared.get(resource.type, ()) if name in resource.inputs]
+    names = [*rule.reads[resource.type], *asked]
+    unknown = _unknown(rule, names, seen)
     if unknown:
         yield about(resource, rule.id, Kind.COMPLIANCE, Verdict.UNKNOWN, rule.severity, unknown)
         return
-    properties = {name: seen.properties[name] for name in rule.reads[resource.type]}
+    properties = {name: seen.properties[name] for name in names}
     try:
         judgement = rule.check(properties, Context(resource, tenant, declared))
     except Exception:
