@@ -20,6 +20,7 @@ from reconciler.model import (
     Kind,
     ObservedResource,
     Presence,
+    Secret,
     Severity,
     TenantFacts,
     Value,
@@ -79,10 +80,15 @@ class Rule:
     failing: Example
     controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Control numbers by regime. The rule is asked for tenants under one of these regimes."""
+    reads_declared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What it reads as well, where the resource declares it: elsewhere no observer returns it."""
     always: bool = False
     """Asked for every tenant, whatever its regimes."""
     companion: Mapping[str, str] = field(default_factory=dict)
     """Resource type → the type that must be declared for each of them, naming it by its input ``bucket``."""
+    heeds: frozenset[str] = frozenset()
+    """The names inside the properties it reads that alone it looks at, if not at all of them. A secret under another
+    name, like a login's in a listener's actions, hides nothing from it."""
 
     def concerns(self, type_: str) -> bool:
         return type_ in self.reads or type_ in self.companion
@@ -102,11 +108,13 @@ def judge(
         yield about(resource, rule.id, Kind.COMPLIANCE, Verdict.FAIL, rule.severity, message)
     if resource.type not in rule.reads:
         return
-    unknown = _unknown(rule.reads[resource.type], seen)
+    asked = [name for name in rule.reads_declared.get(resource.type, ()) if name in resource.inputs]
+    names = [*rule.reads[resource.type], *asked]
+    unknown = _unknown(rule, names, seen)
     if unknown:
         yield about(resource, rule.id, Kind.COMPLIANCE, Verdict.UNKNOWN, rule.severity, unknown)
         return
-    properties = {name: seen.properties[name] for name in rule.reads[resource.type]}
+    properties = {name: seen.properties[name] for name in names}
     try:
         judgement = rule.check(properties, Context(resource, tenant, declared))
     except Exception:
@@ -116,8 +124,13 @@ def judge(
         return
     if judgement is not None:
         verdict = Verdict.FAIL if judgement.bad else Verdict.PASS
-        message = plain(judgement.bad) or rule.title
-        yield about(resource, rule.id, Kind.COMPLIANCE, verdict, rule.severity, message, observed=judgement.observed)
+        message, found = plain(judgement.bad) or rule.title, judgement.observed
+        if any(_sealed(rule, resource.inputs.get(name)) for name in names):
+            # AWS answers in clear what was declared as a secret (I13).
+            message, found = rule.title, Secret()
+            if judgement.bad:
+                message = f"this does not hold, in what was declared as a secret: {rule.title}"
+        yield about(resource, rule.id, Kind.COMPLIANCE, verdict, rule.severity, message, observed=found)
 
 
 def mapping(value: Value) -> Mapping[str, Value]:
@@ -137,7 +150,7 @@ def is_true(value: Value) -> bool:
     return value is True or value == "true"
 
 
-def _unknown(names: Collection[str], seen: ObservedResource) -> str:
+def _unknown(rule: Rule, names: Collection[str], seen: ObservedResource) -> str:
     """Why the rule cannot be asked; empty if it can."""
     if seen.presence is Presence.UNKNOWN:
         return f"not known: {plain(seen.reason)}"
@@ -146,7 +159,16 @@ def _unknown(names: Collection[str], seen: ObservedResource) -> str:
             return f"{name} is not known: the observer does not return it"
         if (unreadable := first_unreadable(seen.properties[name])) is not None:
             return f"{name} is not known: {plain(unreadable.reason)}"
+        if _sealed(rule, seen.properties[name]):
+            return f"{name} is not known: it is a secret"
     return ""
+
+
+def _sealed(rule: Rule, value: Value) -> bool:
+    """Whether a secret hides something that the rule looks at: whatever stands behind it may be right or wrong."""
+    if isinstance(value, Mapping):
+        return any(_sealed(rule, part) for key, part in value.items() if not rule.heeds or key in rule.heeds)
+    return isinstance(value, Secret) or (isinstance(value, list | tuple) and any(_sealed(rule, v) for v in value))
 
 
 def _has_companion(declared: Declared, resource: DeclaredResource, type_: str) -> bool:

@@ -55,6 +55,10 @@ def _section(rule: Rule) -> list[str]:
         "",
         *(f"- {REGIMES[regime].name}: {', '.join(numbers)}" for regime, numbers in rule.controls.items()),
         *(f"- reads `{type_}`: {', '.join(f'`{p}`' for p in names)}" for type_, names in rule.reads.items()),
+        *(
+            f"- reads `{type_}`, where declared: {', '.join(f'`{p}`' for p in names)}"
+            for type_, names in rule.reads_declared.items()
+        ),
         *(f"- every `{type_}` must have a `{needed}`" for type_, needed in rule.companion.items()),
         "",
     ]

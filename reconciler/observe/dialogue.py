@@ -21,7 +21,8 @@ Ask: TypeAlias = Callable[[Iterable[Read]], Mapping[Read, Answer]]
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
-ROUNDS = 4
+ROUNDS = 6
+"""A fleet in need of repair takes five: who left, the templates' versions, an old one, status checks, the answer."""
 
 log = structlog.get_logger(__name__)
 

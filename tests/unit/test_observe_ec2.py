@@ -335,6 +335,28 @@ def test_spellings_of_one_rule(rule: dict[str, Any], permission: dict[str, Any])
     assert drift(one, {"describe_security_groups": rows(row)}) == {}
 
 
+@pytest.mark.parametrize("port", [0, -1])
+@pytest.mark.parametrize("protocol", ["50", "51", "47", "-1", "all"])
+def test_ports_of_a_protocol_without_ports_are_not_compared(protocol: str, port: int) -> None:
+    """ESP, AH, GRE and all traffic are answered without ports, however the program had to fill them in."""
+    rule: dict[str, Any] = {"protocol": protocol, "fromPort": port, "toPort": port, "cidrBlocks": ["10.0.0.0/8"]}
+    one = resource(GROUP, "g", "sg-1", {"ingress": [rule]})
+    answered = {"IpProtocol": "-1" if protocol == "all" else protocol, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}
+    row = {"GroupId": "sg-1", "OwnerId": "1", "IpPermissions": [answered]}
+    assert drift(one, {"describe_security_groups": rows(row)}) == {}
+
+
+@pytest.mark.parametrize(("number", "name"), [("6", "tcp"), ("17", "udp"), ("1", "icmp"), ("58", "icmpv6")])
+def test_ports_of_a_protocol_with_ports_are_compared_whatever_its_spelling(number: str, name: str) -> None:
+    """Port 8 declared by the protocol's number is port 8 of its name, and not port 0."""
+    rule: dict[str, Any] = {"protocol": number, "fromPort": 8, "toPort": 8, "cidrBlocks": ["10.0.0.0/8"]}
+    one = resource(GROUP, "g", "sg-1", {"ingress": [rule]})
+    for port, differs in ((8, False), (0, True)):
+        answered = {"IpProtocol": name, "FromPort": port, "ToPort": port, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}
+        row = {"GroupId": "sg-1", "OwnerId": "1", "IpPermissions": [answered]}
+        assert bool(drift(one, {"describe_security_groups": rows(row)})) is differs
+
+
 def test_an_opened_port_shows_beside_the_declared_rules() -> None:
     """Someone opens SSH: the declared rule stays as declared, and the new one stands next to it."""
     https: dict[str, Value] = {"protocol": "tcp", "fromPort": 443, "toPort": 443, "cidrBlocks": ["10.0.0.0/8"]}

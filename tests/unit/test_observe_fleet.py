@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from reconciler.model import SERVERS, UNITS, Fleet, Member, Presence, Unreadable
+from reconciler.model import SERVERS, UNITS, DeclaredResource, Fleet, Member, Presence, Unreadable
 from reconciler.observe.aws.fleet_versions import ordered
 from reconciler.observe.observe import observe
 from reconciler.observe.reads import Answer, Missing
@@ -251,6 +252,45 @@ def test_versions_that_agree_in_number_are_not_read() -> None:
     table = Table(FINE)
     observe(declared(GROUP), table, only={GROUP.urn})
     assert "describe_launch_template_versions" not in {read.operation for read in table.asked}
+
+
+LAUNCHING = {**GROUP.inputs, "launchTemplate": {"id": "lt-1"}}
+
+
+@pytest.mark.parametrize("one", [GROUP, replace(GROUP, inputs=LAUNCHING)], ids=["undeclared", "declared"])
+def test_a_fleet_with_every_trouble_at_once_is_readable(one: DeclaredResource) -> None:
+    """A fleet is readable just when it needs repair: a server that left, an old version and a sick server together."""
+    table = Table(
+        {
+            **FINE,
+            "describe_auto_scaling_groups": rows(group(inside("i-1", version="1"))),
+            "describe_instances": rows(server("i-1"), server("i-9")),
+            HEALTH: rows(target("i-1", "unhealthy"), target("i-9")),
+            "describe_auto_scaling_instances i-9": rows(),
+            OLD: rows(version(1, "ami-1")),
+            "describe_instance_status i-1": rows({"InstanceStatus": {"Status": "impaired"}}),
+        }
+    )
+    found = observe(declared(one), table, only={one.urn}).fleets[one.urn]
+    assert isinstance(found, Fleet), found
+    assert [(m.instance_id, m.lifecycle, m.checks) for m in found.members] == [
+        ("i-1", "InService", "impaired"),
+        ("i-9", "Detached", ""),
+    ]
+    assert found.members[0].outdated is True
+
+
+def test_the_versions_of_a_declared_template_are_asked_with_the_rest() -> None:
+    """A small look asks for the versions of the group's own template alone, a whole one no more than it did."""
+    launching = replace(GROUP, inputs=LAUNCHING)
+    template = resource("aws:ec2/launchTemplate:LaunchTemplate", "lt", "lt-1", {})
+    looks: dict[bool, list[str]] = {}
+    for small in (True, False):
+        table = Table({**FINE, "describe_auto_scaling_groups 1 by name": FINE["describe_auto_scaling_groups"]})
+        only = {launching.urn} if small else None
+        observe(declared(launching, template), table, only=only, narrow=small)
+        looks[small] = [r.target for r in table.asked if r.operation == "describe_launch_template_versions"]
+    assert looks == {True: ["lt-1"], False: ["*"]}
 
 
 @pytest.mark.parametrize("direct", [Missing("no such version"), failed("denied")])

@@ -28,7 +28,7 @@ from reconciler.model import (
     Urn,
 )
 from reconciler.observe.clients import Clients
-from reconciler.observe.dialogue import Dialogue
+from reconciler.observe.dialogue import ROUNDS, Dialogue
 from reconciler.observe.observe import ALARM, locate_pending, observe
 from reconciler.observe.reads import Answer, Answers, Failed, Missing, More, Observer, Owned, Read, Rows, Sight
 from reconciler.observe.registry import KINDS, OBSERVERS, PERMISSIONS
@@ -152,7 +152,7 @@ def test_an_observer_that_never_stops_asking_is_unknown() -> None:
     seen = observe(declared(THING), table, observers=plugin(see)).resources[THING.urn]
     assert seen.presence is Presence.UNKNOWN
     assert "kept asking" in seen.reason
-    assert len(table.asked) == 4
+    assert len(table.asked) == ROUNDS
 
 
 def test_reads_are_shared() -> None:

@@ -16,6 +16,7 @@ from reconciler.model import (
     Finding,
     ObservedResource,
     Presence,
+    Secret,
     Severity,
     TenantFacts,
     Urn,
@@ -55,6 +56,9 @@ def verdict(id_: str, **properties: Any) -> Verdict | None:
     [
         ({"protocol": "tcp", "fromPort": 22, "toPort": 22, "cidrBlocks": ["0.0.0.0/0"]}, FAIL),
         ({"protocol": "tcp", "fromPort": 22, "toPort": 22, "ipv6CidrBlocks": ["::/0"]}, FAIL),
+        ({"protocol": "tcp", "fromPort": 22, "toPort": 22, "ipv6CidrBlocks": ["0::/0"]}, FAIL),
+        ({"protocol": "tcp", "fromPort": 22, "toPort": 22, "ipv6CidrBlocks": ["0:0:0:0:0:0:0:0/0"]}, FAIL),
+        ({"protocol": "tcp", "fromPort": 22, "toPort": 22, "ipv6CidrBlocks": ["fd00::/8", "no block"]}, PASS),
         ({"protocol": "6", "fromPort": "3000", "toPort": "4000", "cidrBlocks": ["10.0.0.0/8", "0.0.0.0/0"]}, FAIL),
         ({"protocol": "-1", "fromPort": 0, "toPort": 0, "cidrBlocks": ["0.0.0.0/0"]}, FAIL),
         ({"protocol": "all", "cidrBlocks": ["0.0.0.0/0"]}, FAIL),
@@ -104,6 +108,10 @@ def test_tls_only_reads_the_policy_by_meaning(changes: dict[str, Any], expected:
         ({"Effect": "Allow", "Action": ["logs:PutLogEvents", "*"], "Resource": "arn:x"}, FAIL),
         ({"Effect": "Allow", "Action": "iam:*", "Resource": ["arn:x", "*"]}, FAIL),
         ({"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}, FAIL),
+        ({"Effect": "Allow", "Action": "iam:*", "NotResource": "arn:aws:s3:::x"}, FAIL),
+        ({"Effect": "Allow", "Action": "iam:GetUser", "NotResource": "arn:aws:s3:::x"}, PASS),
+        ({"Effect": "Allow", "Action": "*:*", "Resource": "arn:aws:s3:::x"}, FAIL),
+        ({"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::x/*"}, PASS),
         ({"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}, FAIL),
         ({"Effect": "Deny", "Action": "*", "Resource": "*"}, PASS),
         ({"Effect": "Allow", "Action": "ec2:DescribeInstances", "Resource": "*"}, PASS),
@@ -122,6 +130,16 @@ def test_wildcards(statement: dict[str, Any], expected: Verdict) -> None:
         ({"sslPolicy": "ELBSecurityPolicy-TLS13-1-3-2021-06"}, PASS),
         ({"sslPolicy": "ELBSecurityPolicy-TLS13-1-2-Ext2-2021-06"}, FAIL),
         ({"sslPolicy": "ELBSecurityPolicy-TLS13-1-0-2021-06"}, FAIL),
+        ({"sslPolicy": "ELBSecurityPolicy-TLS13-1-2-Res-FIPS-PQ-2025-09"}, PASS),
+        ({"sslPolicy": "ELBSecurityPolicy-TLS13-1-2-Ext0-FIPS-2023-04"}, PASS),
+        ({"sslPolicy": "ELBSecurityPolicy-TLS13-1-2-Ext1-FIPS-2023-04"}, FAIL),
+        ({"sslPolicy": "ELBSecurityPolicy-FS-1-2-Res-2020-10"}, PASS),
+        ({"sslPolicy": "ELBSecurityPolicy-FS-1-2-Res-2019-08"}, PASS),
+        ({"sslPolicy": "ELBSecurityPolicy-FS-1-2-2019-08"}, PASS),
+        ({"sslPolicy": "ELBSecurityPolicy-FS-1-1-2019-08"}, FAIL),
+        ({"sslPolicy": "ELBSecurityPolicy-FS-2018-06"}, FAIL),
+        ({"sslPolicy": "ELBSecurityPolicy-TLS-1-2-2017-01"}, FAIL),
+        ({"sslPolicy": "ELBSecurityPolicy-TLS-1-2-Ext-2018-06"}, FAIL),
         ({"sslPolicy": "ELBSecurityPolicy-2016-08"}, FAIL),
         ({"protocol": "HTTP", "defaultActions": [{"type": "redirect", "redirect": {"protocol": "HTTPS"}}]}, PASS),
         ({"protocol": "HTTP", "defaultActions": [{"type": "redirect", "redirect": {"protocol": "#{protocol}"}}]}, FAIL),
@@ -137,7 +155,7 @@ def test_wildcards(statement: dict[str, Any], expected: Verdict) -> None:
     ],
 )
 def test_listeners(properties: dict[str, Any], expected: Verdict | None) -> None:
-    """Only TLS 1.2 and newer, and plain HTTP only to say where HTTPS is; the rule is silent about plain TCP."""
+    """Only TLS 1.2 and newer with forward secrecy, and plain HTTP only to say where HTTPS is; plain TCP is let be."""
     assert verdict("elb-tls-policy", **properties) is expected
 
 
@@ -258,6 +276,75 @@ def test_asymmetric_keys_need_no_rotation() -> None:
     rule = BY_ID["kms-rotation"]
     off = {"enableKeyRotation": False}
     assert ask(rule, rule.passing.type, off, inputs={"customerMasterKeySpec": "RSA_2048"}) == []
+
+
+@pytest.mark.parametrize(("action", "expected"), [("*", FAIL), ("s3:GetObject", PASS)])
+def test_policies_inside_a_role_are_judged_where_it_declares_them(action: str, expected: Verdict) -> None:
+    """T06: a role's own policies give as much as any other; where it declares none, nobody reads them."""
+    rule, type_ = BY_ID["iam-no-wildcard"], "aws:iam/role:Role"
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    policy = json.dumps({"Statement": {"Effect": "Allow", "Action": action, "Resource": "arn:x"}})
+    alone: dict[str, Any] = {"assumeRolePolicy": json.dumps({"Statement": trust})}
+    full: dict[str, Any] = {**alone, "inlinePolicies": [{"name": "p", "policy": policy}]}
+    assert [f.verdict for f in ask(rule, type_, full, inputs=full)] == [expected]
+    assert [f.verdict for f in ask(rule, type_, alone, inputs=full)] == [Verdict.UNKNOWN]
+    assert [f.verdict for f in ask(rule, type_, alone, inputs=alone)] == [PASS]
+
+
+CLOSED = Secret()
+OIDC = {"type": "authenticate-oidc", "authenticateOidc": {"clientSecret": CLOSED}}
+OWNED = {**mapping(BY_ID["ownership-tags"].passing.properties["tags"]), "stackmend:regime": " ".join(sorted(ALL))}
+
+
+@pytest.mark.parametrize(
+    ("rule", "properties"),
+    [
+        ("iam-no-wildcard", {"policy": CLOSED}),
+        ("iam-no-wildcard", {"policy": {"Statement": [{"Effect": "Allow", "Action": ["s3:GetObject", CLOSED]}]}}),
+        ("s3-tls-only", {"policy": CLOSED}),
+        ("s3-encryption-key", {"rules": [{"applyServerSideEncryptionByDefault": {"kmsMasterKeyId": CLOSED}}]}),
+        ("sg-admin-ports", {"ingress": [{"protocol": "tcp", "fromPort": 22, "toPort": 22, "cidrBlocks": [CLOSED]}]}),
+        ("elb-tls-policy", {"sslPolicy": CLOSED}),
+        ("log-encryption", {"kmsKeyId": CLOSED}),
+        ("ownership-tags", {"tags": {**OWNED, "stackmend:tenant": CLOSED}}),
+    ],
+)
+def test_a_secret_is_neither_right_nor_wrong(rule: str, properties: dict[str, Any]) -> None:
+    """I06: what the engine sealed, at any depth, proves nothing of what a rule looks at, and the finding says so."""
+    type_ = BY_ID[rule].passing.type
+    (finding,) = ask(BY_ID[rule], type_, {**BY_ID[rule].passing.properties, **properties})
+    (name,) = properties
+    assert (finding.verdict, finding.message) == (Verdict.UNKNOWN, f"{name} is not known: it is a secret")
+
+
+@pytest.mark.parametrize(
+    ("rule", "properties", "expected"),
+    [
+        ("elb-tls-policy", {"defaultActions": [OIDC, {"type": "forward"}]}, PASS),
+        ("elb-tls-policy", {"protocol": "HTTP", "defaultActions": [OIDC]}, FAIL),
+        ("sg-admin-ports", {"ingress": [{"protocol": "tcp", "fromPort": 443, "description": CLOSED}]}, PASS),
+        ("ec2-encrypted-volumes", {"blockDeviceMappings": [{"ebs": {"encrypted": True, "kmsKeyId": CLOSED}}]}, PASS),
+        ("ownership-tags", {"tags": {**OWNED, "Token": CLOSED}}, PASS),
+    ],
+)
+def test_a_secret_that_a_rule_does_not_look_at_hides_nothing(
+    rule: str, properties: dict[str, Any], expected: Verdict
+) -> None:
+    """A login's secret, a description or a key beside what is judged leaves no rule without an answer for ever."""
+    assert verdict(rule, **properties) is expected
+
+
+def test_what_was_declared_as_a_secret_is_not_shown() -> None:
+    """A rule judges what AWS answers in clear of a declared secret, and tells none of it (I13)."""
+    rule = BY_ID["iam-no-wildcard"]
+    (name,) = rule.failing.properties
+    open_, hidden = (
+        ask(rule, rule.failing.type, dict(rule.failing.properties), inputs={name: value})[0] for value in ("{}", CLOSED)
+    )
+    assert open_.verdict is hidden.verdict is Verdict.FAIL
+    assert open_.observed is not None
+    assert isinstance(hidden.observed, Secret)
+    assert hidden.message == f"this does not hold, in what was declared as a secret: {rule.title}"
 
 
 def test_a_rule_that_crashes_says_unknown_and_leaves_its_traceback() -> None:

@@ -97,7 +97,7 @@ def test_nothing_set_at_all_is_judged_without_a_crash(rule: Rule, caplog: pytest
 def test_the_properties_exist_in_the_sdk(rule: Rule) -> None:
     """A rule that reads a property Pulumi's AWS SDK does not have would be UNKNOWN for ever, but for those that an
     observer adds."""
-    for type_, names in rule.reads.items():
+    for type_, names in (*rule.reads.items(), *rule.reads_declared.items()):
         assert set(names) <= sdk_properties(type_) | LIVE_ONLY.get(type_, set()), type_
     for needed in (*rule.companion, *rule.companion.values()):
         assert sdk_properties(needed)

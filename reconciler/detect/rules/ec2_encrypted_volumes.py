@@ -27,6 +27,7 @@ RULE = Rule(
     controls={"hipaa": ("164.312(a)(2)(iv)",), "gdpr": ("Art. 32(1)(a)",), "soc2": ("CC6.1",)},
     reads={_TYPE: ("blockDeviceMappings",)},
     check=check,
+    heeds=frozenset({"deviceName", "ebs", "encrypted"}),
     passing=Example(_TYPE, {"blockDeviceMappings": [{"deviceName": "/dev/xvda", "ebs": {"encrypted": "true"}}]}),
     failing=Example(_TYPE, {"blockDeviceMappings": [{"deviceName": "/dev/xvda", "ebs": {"volumeSize": 20}}]}),
 )

@@ -29,6 +29,7 @@ RULE = Rule(
     },
     reads={_TYPE: ("metadataOptions",)},
     check=check,
+    heeds=frozenset({"httpEndpoint", "httpTokens"}),
     passing=Example(_TYPE, {"metadataOptions": {"httpEndpoint": "enabled", "httpTokens": "required"}}),
     failing=Example(_TYPE, {"metadataOptions": {"httpEndpoint": "enabled", "httpTokens": "optional"}}),
 )

@@ -8,16 +8,19 @@ from reconciler.detect.rule import OK, Context, Example, Judgement, Properties, 
 from reconciler.model import Severity
 
 _TYPE = "aws:lb/listener:Listener"
-# The families without the "Ext" ones, which still negotiate ciphers without forward secrecy.
-_MODERN = re.compile(r"ELBSecurityPolicy-TLS13-1-[23](-Res)?(-FIPS)?(-PQ)?-20[0-9]{2}-[0-9]{2}")
+# The families of TLS 1.2 and newer whose ciphers all have forward secrecy. TLS-1-2-2017-01, TLS-1-2-Ext and most "Ext"
+# ones of TLS13-1-2 speak nothing older either, but still negotiate RSA key exchange.
+_MODERN = re.compile(
+    r"ELBSecurityPolicy-(TLS13-1-[23](-Res|-Ext0(?=-FIPS))?(-FIPS)?(-PQ)?|FS-1-2(-Res)?)-20[0-9]{2}-[0-9]{2}"
+)
 
 
 def check(seen: Properties, _: Context) -> Judgement | None:
     if seen["protocol"] in ("HTTPS", "TLS"):
         policy = str(seen["sslPolicy"])
-        return (
-            OK if _MODERN.fullmatch(policy) else Judgement(f"TLS policy {policy} is not TLS 1.2 or newer only", policy)
-        )
+        if _MODERN.fullmatch(policy):
+            return OK
+        return Judgement(f"TLS policy {policy} is not TLS 1.2 or newer with forward secrecy only", policy)
     if seen["protocol"] != "HTTP":
         return None
     actions = [mapping(action) for action in items(seen["defaultActions"])]
@@ -30,7 +33,8 @@ def check(seen: Properties, _: Context) -> Judgement | None:
 RULE = Rule(
     id="elb-tls-policy",
     title="Listeners speak modern TLS",
-    description="HTTPS listeners accept TLS 1.2 and 1.3 only; HTTP listeners do nothing but redirect to HTTPS.",
+    description="HTTPS listeners accept only TLS 1.2 and 1.3, with forward secrecy; HTTP listeners do nothing but "
+    "redirect to HTTPS.",
     severity=Severity.HIGH,
     source="https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html",
     controls={
@@ -41,6 +45,7 @@ RULE = Rule(
     },
     reads={_TYPE: ("protocol", "sslPolicy", "defaultActions")},
     check=check,
+    heeds=frozenset({"type", "redirect", "protocol"}),
     passing=Example(
         _TYPE,
         {

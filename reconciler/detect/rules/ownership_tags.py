@@ -59,6 +59,7 @@ RULE = Rule(
     always=True,
     reads=dict.fromkeys(_TYPES, ("tags",)),
     check=check,
+    heeds=frozenset({tags.CELL, tags.TENANT, tags.TIER, tags.REGIME, tags.OWNER, "key", "value"}),
     passing=_example("acme"),
     failing=_example("acme-1"),
 )

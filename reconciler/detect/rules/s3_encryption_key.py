@@ -34,6 +34,7 @@ RULE = Rule(
     reads={_TYPE: ("rules",)},
     companion={"aws:s3/bucket:Bucket": _TYPE},
     check=check,
+    heeds=frozenset({"applyServerSideEncryptionByDefault", "sseAlgorithm", "kmsMasterKeyId"}),
     passing=Example(
         _TYPE,
         {

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 
 from reconciler.detect.rule import OK, Context, Example, Judgement, Properties, Rule, items, mapping
 from reconciler.model import Severity, Value
 
 _TYPE = "aws:ec2/securityGroup:SecurityGroup"
-_ANYWHERE = {"0.0.0.0/0", "::/0"}
 ADMIN_PORTS = (22, 23, 135, 445, 3389, 5900, 5985, 5986)
 """SSH, Telnet, RPC, SMB, RDP, VNC, WinRM over HTTP and HTTPS."""
 
 
 def check(seen: Properties, _: Context) -> Judgement:
     for rule in (mapping(r) for r in items(seen["ingress"])):
-        sources = {str(s) for key in ("cidrBlocks", "ipv6CidrBlocks") for s in items(rule.get(key))} & _ANYWHERE
+        blocks = [str(s) for key in ("cidrBlocks", "ipv6CidrBlocks") for s in items(rule.get(key))]
+        sources = {block for block in blocks if _anywhere(block)}
         if sources and (ports := _admin_ports(rule)):
             text = "all ports" if len(ports) == len(ADMIN_PORTS) else f"port {', '.join(map(str, ports))}"
             return Judgement(f"{text} open to {' and '.join(sorted(sources))}", dict(rule))
     return OK
+
+
+def _anywhere(block: str) -> bool:
+    """Whether it is every address, however a program spells it: ``::0/0`` is ``::/0``."""
+    try:
+        return ipaddress.ip_network(block, strict=False).prefixlen == 0
+    except ValueError:
+        return False
 
 
 def _admin_ports(rule: Mapping[str, Value]) -> list[int]:
@@ -51,6 +60,7 @@ RULE = Rule(
     },
     reads={_TYPE: ("ingress",)},
     check=check,
+    heeds=frozenset({"protocol", "fromPort", "toPort", "cidrBlocks", "ipv6CidrBlocks"}),
     passing=_example(fromPort=443, toPort=443, cidrBlocks=["0.0.0.0/0"], ipv6CidrBlocks=["::/0"]),
     failing=_example(fromPort=20, toPort=30, ipv6CidrBlocks=["::/0"]),
 )

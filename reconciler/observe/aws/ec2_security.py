@@ -18,6 +18,8 @@ from reconciler.observe.reads import Answers, Row, Sight
 
 _SOURCES = ("cidrBlocks", "ipv6CidrBlocks", "prefixListIds", "securityGroups")
 _PROTOCOLS = {"all": "-1", "1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}
+_WITH_PORTS = frozenset({"tcp", "udp", "icmp", "icmpv6"})
+"""EC2 ignores the ports of every other protocol, and answers none; a program has to declare some."""
 
 
 class Permission(NamedTuple):
@@ -37,7 +39,7 @@ def _permission(
 ) -> Permission:
     name = str(protocol).lower()
     name = _PROTOCOLS.get(name, name)
-    ports = (0, 0) if name == "-1" else (_port(from_port), _port(to_port))
+    ports = (_port(from_port), _port(to_port)) if name in _WITH_PORTS else (0, 0)
     if place == "securityGroups" and source == group:
         place, source = "self", ""
     elif place in ("cidrBlocks", "ipv6CidrBlocks"):

@@ -15,6 +15,7 @@ from reconciler.observe.aws._common import call, together
 from reconciler.observe.aws.autoscaling import GROUPS
 from reconciler.observe.aws.autoscaling import group as group_of
 from reconciler.observe.aws.ec2 import INSTANCES, TEMPLATES
+from reconciler.observe.aws.ec2_launch import VERSIONS
 from reconciler.observe.aws.fleet_versions import current_versions, outdated
 from reconciler.observe.reads import Answers, Failed, Missing, More, Read, Row, Rows
 from reconciler.observe.tags import plain
@@ -38,7 +39,14 @@ Targets: TypeAlias = Mapping[str, Row] | Unreadable
 
 
 def reads(declared: DeclaredResource) -> tuple[Read, ...]:
-    return (GROUPS.read, INSTANCES.read, TEMPLATES.read, *(_health(arn) for arn in _target_groups(declared)))
+    health = (_health(arn) for arn in _target_groups(declared))
+    return (GROUPS.read, INSTANCES.read, TEMPLATES.read, *_versions(declared), *health)
+
+
+def _versions(declared: DeclaredResource) -> tuple[Read, ...]:
+    """Asked with the rest where a small look narrows it to the group's own template: a round less when it matters."""
+    block = declared.inputs.get("launchTemplate")
+    return (VERSIONS,) if isinstance(block, Mapping) and isinstance(block.get("id"), str) else ()
 
 
 def see(declared: DeclaredResource, answers: Answers) -> Fleet | Missing | Failed | More:
