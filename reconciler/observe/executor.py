@@ -140,13 +140,14 @@ def run(
 
 
 def _answer(read: Read, clients: Clients, deadline: float) -> Answer:
-    name = f"{read.service}:{clients.wire(read.service).name(read.operation)}"
-    paging = clients.paging(read.service, read.operation)
-    params = {key: thaw(value) for key, value in read.params}
-    if read.result:
-        params |= page_size(name, paging, params)
-    call = partial(clients.call, read.service, read.operation, deadline=deadline)
+    name = f"{read.service}:{read.operation}"
     try:
+        name = f"{read.service}:{clients.wire(read.service).name(read.operation)}"
+        paging = clients.paging(read.service, read.operation)
+        params = {key: thaw(value) for key, value in read.params}
+        if read.result:
+            params |= page_size(name, paging, params)
+        call = partial(clients.call, read.service, read.operation, deadline=deadline)
         return Rows(follow(call, params, result=read.result, paging=paging))
     except _BUGS:
         raise
