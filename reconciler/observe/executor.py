@@ -69,8 +69,13 @@ class Stream:
             missing = min(self._most, self._open) - len(self._threads)
         for _ in range(missing):
             thread = threading.Thread(target=self._work, name="read", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no room for another; those that run make the reads
+                if not self._threads:
+                    raise
+                break
             self._threads.append(thread)
-            thread.start()
 
     def take(self) -> Collection[tuple[Read, Answer]]:
         """Raises what a read raised that no AWS can answer."""

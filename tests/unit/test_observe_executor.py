@@ -317,6 +317,26 @@ def test_a_helper_that_gives_no_credentials_is_no_answer(
         queue_client("https://sqs.eu-central-1.amazonaws.com/123456789012/q", REGION)
 
 
+def test_reads_go_on_with_the_threads_that_there_are(
+    clients: Clients, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system allows two threads only, these make all reads; where it allows none, that is raised."""
+    wire.script["DescribeVpcs"] = [vpcs("vpc-1")]
+    reads = [Read("ec2", "describe_vpcs", "Vpcs", (("VpcIds", (f"vpc-{i}",)),)) for i in range(8)]
+    start, left = threading.Thread.start, [None, None]
+
+    def starting(thread: threading.Thread) -> None:
+        if not left:
+            raise RuntimeError("can't start new thread")
+        left.pop()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", starting)
+    assert [ids(answer) for answer in run(reads, clients).values()] == [["vpc-1"]] * 8
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        run(reads, clients)
+
+
 def test_the_limiter_yields_to_throttling(clients: Clients, wire: Wire) -> None:
     """F01: each throttled call halves how many calls to that service may be under way at once."""
     wire.script["DescribeVpcs"] = [refusal(400, "Throttling")]
