@@ -66,7 +66,12 @@ class Receiver:
             if self._inbox.full:
                 self._stop.wait(self._pause)
                 continue
-            if not self.poll():
+            try:
+                answered = self.poll()
+            except Exception as error:  # noqa: BLE001 - nobody would start this thread again
+                self._failed(error)
+                answered = False
+            if not answered:
                 self._stop.wait(min(60.0, self._pause * 2 ** min(self._failures - 1, 6)))
 
     def poll(self) -> bool:
@@ -117,7 +122,9 @@ class Receiver:
         self._failures += 1
         self._lost |= isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in GONE
         if self._failures == 1:
-            log.warning("the event queue does not answer; passes go on by the clock", error=str(error))
+            # The words of an error that is not the queue's might quote a message.
+            words = str(error) if isinstance(error, FAILURES) else type(error).__name__
+            log.warning("the event queue does not answer; passes go on by the clock", error=words)
 
     def _answered(self) -> None:
         if self._failures:

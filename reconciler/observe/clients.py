@@ -15,11 +15,12 @@ import boto3
 import botocore.session
 import stamina
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
+from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError, NoRegionError
 from botocore.parsers import ResponseParserError
 
 from reconciler.errors import ConfigurationError, StackmendError, WrongAccount
 from reconciler.observe import guard
+from reconciler.observe.credentials import credentials_of
 from reconciler.observe.pace import Limiter
 from reconciler.observe.refusals import is_passing, is_throttled
 from reconciler.observe.wire import Wire
@@ -80,6 +81,7 @@ class Clients:
         """The client of a service. Its calls are guarded, but retried and counted only through ``call``."""
         with self._lock:  # boto3 sessions are not safe to share between threads while they make a client
             if service not in self._clients:
+                credentials_of(self._core)
                 self._clients[service] = self._session.client(service, config=self._config)  # type: ignore[call-overload]
             return self._clients[service]
 
@@ -89,7 +91,7 @@ class Clients:
         if found is None:
             client = self.client(service)
             with self._lock:
-                found = self._wires.setdefault(service, Wire(client, self._core.get_credentials()))
+                found = self._wires.setdefault(service, Wire(client, credentials_of(self._core)))
         return found
 
     def call(self, service: str, operation: str, params: Mapping[str, Any], *, deadline: float) -> dict[str, Any]:
@@ -168,12 +170,12 @@ class Clients:
 def queue_client(url: str, region: str | None) -> Any:
     """A boto3 SQS client that can do nothing but receive from and delete in one queue.
 
-    ``region`` is used where the URL names none. Raises ConfigurationError if there is no region at all.
+    ``region`` is used where the URL names none. Raises ConfigurationError if there is no region at all, or the
+    credentials' provider fails.
     """
     named = re.match(r"https?://(?:sqs\.([a-z0-9-]+)|([a-z0-9-]+)\.queue)\.amazonaws\.", url)
-    session = boto3.Session(
-        botocore_session=botocore.session.Session(), region_name=(named[1] or named[2]) if named else region
-    )
+    core = botocore.session.Session()
+    session = boto3.Session(botocore_session=core, region_name=(named[1] or named[2]) if named else region)
     session.events.register_last(guard.HOOK, guard.only_queue(url), unique_id="stackmend-queue")
     config = Config(
         retries={"total_max_attempts": 1, "mode": "standard"},
@@ -182,6 +184,9 @@ def queue_client(url: str, region: str | None) -> Any:
         user_agent_extra="stackmend",
     )
     try:
+        credentials_of(core)
         return session.client("sqs", config=config)
+    except CredentialRetrievalError as error:
+        raise ConfigurationError("there are no credentials for the event queue", why=str(error)) from error
     except NoRegionError as error:
         raise ConfigurationError("the region of the event queue is not known", todo="Set region.") from error

@@ -69,8 +69,13 @@ class Stream:
             missing = min(self._most, self._open) - len(self._threads)
         for _ in range(missing):
             thread = threading.Thread(target=self._work, name="read", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no room for another; those that run make the reads
+                if not self._threads:
+                    raise
+                break
             self._threads.append(thread)
-            thread.start()
 
     def take(self) -> Collection[tuple[Read, Answer]]:
         """Raises what a read raised that no AWS can answer."""
@@ -140,13 +145,14 @@ def run(
 
 
 def _answer(read: Read, clients: Clients, deadline: float) -> Answer:
-    name = f"{read.service}:{clients.wire(read.service).name(read.operation)}"
-    paging = clients.paging(read.service, read.operation)
-    params = {key: thaw(value) for key, value in read.params}
-    if read.result:
-        params |= page_size(name, paging, params)
-    call = partial(clients.call, read.service, read.operation, deadline=deadline)
+    name = f"{read.service}:{read.operation}"
     try:
+        name = f"{read.service}:{clients.wire(read.service).name(read.operation)}"
+        paging = clients.paging(read.service, read.operation)
+        params = {key: thaw(value) for key, value in read.params}
+        if read.result:
+            params |= page_size(name, paging, params)
+        call = partial(clients.call, read.service, read.operation, deadline=deadline)
         return Rows(follow(call, params, result=read.result, paging=paging))
     except _BUGS:
         raise

@@ -183,6 +183,29 @@ def test_the_thread_wakes_the_service_and_stops_without_being_waited_for(queue: 
     assert len(queue.inbox.take(everything=True).receipts) == 1
 
 
+def test_the_thread_outlives_any_error() -> None:
+    """What nobody foresaw costs a poll, not the thread, and its words, which may quote a message, are not logged."""
+    polls, again = [RuntimeError("hunter2")], threading.Event()
+
+    class Client:
+        def receive_message(self, **_: Any) -> dict[str, Any]:
+            if polls:
+                raise polls.pop()
+            receiver.stop()
+            again.set()
+            return {}
+
+        def delete_message_batch(self, **_: Any) -> dict[str, Any]:
+            return {}
+
+    receiver = Receiver(Client(), "", Inbox(settle_seconds=0), pause=0.01)
+    with capture_logs() as logs:
+        receiver.start()
+        assert again.wait(10)
+    assert [line["event"] for line in logs] == ["the event queue does not answer; passes go on by the clock"]
+    assert logs[0]["error"] == "RuntimeError"
+
+
 @pytest.mark.parametrize(
     ("operation", "params"),
     [

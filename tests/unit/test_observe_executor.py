@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -11,15 +13,23 @@ import botocore.session
 import pytest
 import stamina
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
-from botocore.exceptions import EndpointConnectionError, ParamValidationError, ReadTimeoutError
+from botocore.credentials import RefreshableCredentials
+from botocore.exceptions import (
+    ClientError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    ParamValidationError,
+    ReadTimeoutError,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.errors import WrongAccount
-from reconciler.observe.clients import AccountUnverified, Clients
+from reconciler.errors import ConfigurationError, WrongAccount
+from reconciler.observe.clients import AccountUnverified, Clients, queue_client
 from reconciler.observe.executor import run, thaw
 from reconciler.observe.pace import Limiter
 from reconciler.observe.reads import Failed, Missing, Read, Rows
+from tests.unit.observe_server import ENVIRONMENT
 from tests.unit.observe_worlds import ACCOUNT, REGION
 
 VPCS = Read("ec2", "describe_vpcs", "Vpcs")
@@ -240,6 +250,91 @@ def test_an_unknown_account_is_refused(clients: Clients, wire: Wire, reply: Repl
     wire.script["GetCallerIdentity"] = [reply]
     with pytest.raises(AccountUnverified):
         clients.verify_account()
+
+
+def _expired(**changes: str) -> dict[str, str]:
+    at = datetime.now(UTC) - timedelta(minutes=1)
+    return {"access_key": "AKID", "secret_key": "hunter2", "token": "hunter2", "expiry_time": at.isoformat(), **changes}
+
+
+def _unreadable() -> dict[str, str]:
+    raise FileNotFoundError(2, "No such file or directory", "/var/run/token")
+
+
+def _gone() -> dict[str, str]:
+    raise ClientError({"Error": {"Code": "InvalidVpcID.NotFound", "Message": "no such role"}}, "GetRoleCredentials")
+
+
+def _quoting() -> dict[str, str]:
+    return _expired(expiry_time="hunter2")
+
+
+@pytest.mark.parametrize(
+    ("refresh", "words"),
+    [
+        (_expired, "RuntimeError: Credentials were refreshed, but the refreshed credentials are still expired."),
+        (_unreadable, "FileNotFoundError: [Errno 2] No such file or directory: '/var/run/token'"),
+        (_gone, "ClientError: An error occurred (InvalidVpcID.NotFound) when calling the GetRoleCredentials"),
+        (_quoting, "ParserError"),
+    ],
+)
+def test_credentials_that_cannot_be_had_are_no_answer(refresh: Callable[[], dict[str, str]], words: str) -> None:
+    """F11 I10: however the provider fails, reads fail with its words, nothing is absent, and no secret is told."""
+    core = botocore.session.Session()
+    kept: Any = core
+    kept._credentials = RefreshableCredentials.create_from_metadata(_expired(), refresh, "some-provider")
+    clients = Clients(REGION, ACCOUNT, session=core)
+    said = f"CredentialRetrievalError: Error when retrieving credentials from some-provider: {words}"
+    with pytest.raises(AccountUnverified) as unverified:
+        clients.verify_account()
+    answer = run([ONE], clients)[ONE]
+    assert isinstance(answer, Failed)
+    for told in (str(unverified.value), answer.reason):
+        assert said in told
+        assert "hunter2" not in told
+    assert clients.calls == 2  # none was tried again
+    with pytest.raises(CredentialRetrievalError):
+        clients.client("ec2").describe_vpcs()
+
+
+@pytest.mark.parametrize("command", ["/bin/echo hunter2", "/no/such/helper"])
+def test_a_helper_that_gives_no_credentials_is_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """F11 I10: a ``credential_process`` that prints text, or does not exist, fails the reads and stops a queue."""
+    for name in ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = {command}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    clients = Clients(REGION, ACCOUNT)
+    with pytest.raises(AccountUnverified, match="CredentialRetrievalError") as unverified:
+        clients.verify_account()
+    answer = run([VPCS], clients)[VPCS]
+    assert isinstance(answer, Failed)
+    assert "hunter2" not in f"{unverified.value} {answer.reason}"
+    with pytest.raises(ConfigurationError, match="no credentials for the event queue"):
+        queue_client("https://sqs.eu-central-1.amazonaws.com/123456789012/q", REGION)
+
+
+def test_reads_go_on_with_the_threads_that_there_are(
+    clients: Clients, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system allows two threads only, these make all reads; where it allows none, that is raised."""
+    wire.script["DescribeVpcs"] = [vpcs("vpc-1")]
+    reads = [Read("ec2", "describe_vpcs", "Vpcs", (("VpcIds", (f"vpc-{i}",)),)) for i in range(8)]
+    start, left = threading.Thread.start, [None, None]
+
+    def starting(thread: threading.Thread) -> None:
+        if not left:
+            raise RuntimeError("can't start new thread")
+        left.pop()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", starting)
+    assert [ids(answer) for answer in run(reads, clients).values()] == [["vpc-1"]] * 8
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        run(reads, clients)
 
 
 def test_the_limiter_yields_to_throttling(clients: Clients, wire: Wire) -> None:

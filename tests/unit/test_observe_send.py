@@ -168,7 +168,56 @@ def test_no_more_connections_wait_than_are_allowed() -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert sum(map(len, through._idle.values())) == 1
+        assert len(through._waiting) == 1
+
+
+@pytest.fixture
+def everywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Peer]:
+    """A server that every host's name leads to."""
+    real = socket.create_connection
+    with peer() as there:
+        port = int(there.url.rpartition(":")[2])
+        monkeypatch.setattr(socket, "create_connection", lambda _, seconds: real(("127.0.0.1", port), seconds))
+        yield there
+
+
+def test_the_connections_that_wait_are_bounded_over_all_hosts(everywhere: Peer) -> None:
+    """Hundreds of buckets, each a host of its own, leave no more sockets open than the pool may hold, the latest."""
+    through = sender(everywhere.url, max_pool_connections=8)
+    urls = [f"http://bucket-{i}.example.invalid" for i in range(200)]
+    assert [get(through, url).content for url in urls] == [b"ok"] * 200
+    assert len(through._waiting) == 8
+    assert sum(one.fileno() >= 0 for idle in through._idle.values() for one in idle) == 8
+    for url in urls[-8:]:
+        assert get(through, url).content == b"ok"
+    assert len(everywhere.connections) == 200
+
+
+def test_a_connection_that_was_closed_to_make_room_is_replaced(everywhere: Peer) -> None:
+    """The one that waited longest gives way, and its host is asked over a new one."""
+    through = sender(everywhere.url, max_pool_connections=2)
+    first, second, third = (f"http://bucket-{i}.example.invalid" for i in range(3))
+    for url in (first, second, first, third, first, second):
+        assert get(through, url).content == b"ok"
+    assert len(everywhere.connections) == 4
+
+
+def test_threads_do_not_share_a_connection(everywhere: Peer) -> None:
+    """With room for few, many threads and hosts get every answer whole, and none from a socket closed meanwhile."""
+    through = sender(everywhere.url, max_pool_connections=3)
+    found: list[bytes] = []
+
+    def ask(start: int) -> None:
+        for i in range(50):
+            found.append(get(through, f"http://bucket-{(start + i) % 5}.example.invalid").content)
+
+    threads = [threading.Thread(target=ask, args=(start,)) for start in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [b"ok"] * 400
+    assert len(through._waiting) <= 3
 
 
 def test_a_long_request_goes_out_whole() -> None:

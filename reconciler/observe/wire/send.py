@@ -9,7 +9,8 @@ from __future__ import annotations
 import socket
 import ssl
 import weakref
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,10 +60,13 @@ class Sender:
         config = client.meta.config
         self._connect_seconds, self._read_seconds = config.connect_timeout, config.read_timeout
         self._most = config.max_pool_connections
+        self._waiting: OrderedDict[socket.socket, bool] = OrderedDict()
+        """All that wait for use, the longest first. Who takes one out has it to itself: that is one step in CPython."""
         self._idle: dict[str, list[socket.socket]] = {}
+        """Those of each place, the latest last, and some that were closed since to make room for others."""
         self._direct: dict[str, bool] = {}
         self._tls: ssl.SSLContext | None = None
-        weakref.finalize(self, _close, self._idle)
+        weakref.finalize(self, _close, self._waiting)
 
     def send(self, request: Request) -> Any:
         """Raises botocore's exceptions for a connection that fails; a status is an answer."""
@@ -85,8 +89,8 @@ class Sender:
         except BaseException:
             connection.close()
             raise
-        if reusable and len(idle) < self._most:
-            idle.append(connection)
+        if reusable:
+            self._keep(connection, idle)
         else:
             connection.close()
         return response
@@ -101,6 +105,17 @@ class Sender:
             and session._proxy_config.proxy_url_for(url) is None
         )
 
+    def _keep(self, connection: socket.socket, idle: list[socket.socket]) -> None:
+        """Each bucket of S3 is a place of its own, so what may wait is bounded over all places."""
+        self._waiting[connection] = True  # first: what stands in ``idle`` alone is taken for closed
+        idle.append(connection)
+        while len(self._waiting) > self._most:
+            try:
+                longest, _ = self._waiting.popitem(last=False)
+            except KeyError:  # other threads were quicker
+                return
+            longest.close()
+
     def _kept(self, idle: list[socket.socket]) -> socket.socket | None:
         """A connection that waits for use.
 
@@ -112,6 +127,8 @@ class Sender:
                 connection = idle.pop()
             except IndexError:  # another thread was quicker
                 return None
+            if not self._waiting.pop(connection, False):
+                continue
             if not wait_for_read(connection, timeout=0.0):
                 return connection
             connection.close()
@@ -245,6 +262,6 @@ def _in_botocores_words(error: Exception, request: Request) -> Exception:
     return ConnectionClosedError(endpoint_url=request.url, request=request, error=error)
 
 
-def _close(idle: dict[str, list[socket.socket]]) -> None:
-    for connection in (one for some in idle.values() for one in some):
+def _close(waiting: Iterable[socket.socket]) -> None:
+    for connection in waiting:
         connection.close()
