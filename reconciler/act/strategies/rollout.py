@@ -167,7 +167,7 @@ class Rollout:
         new = [m for m in self.see().members if m.instance_id not in known]
         ending = self.roll_back(self.what_became_of_newcomers(known))
         # Where none was launched, it was not what it would have been launched from.
-        return replace(ending, bad_image=fleet.launches if new else "")
+        return replace(ending, bad_image=_launched(fleet) if new else "")
 
     def misplaced(self, before: Fleet, member: Member) -> str:
         """Why the newcomer does not make up for this server: its zone, or how the tenant is since it came."""
@@ -293,7 +293,7 @@ class Rollout:
             return ending
         fleet = self.see()
         new = [m for m in fleet.members if m.instance_id not in self._first and m not in fleet.healthy]
-        return replace(ending, bad_image=fleet.launches if new else "")
+        return replace(ending, bad_image=_launched(fleet) if new else "")
 
     def until(self, missing: Callable[[Fleet], str]) -> Ending:
         """Wait until nothing is missing."""
@@ -326,6 +326,11 @@ class Rollout:
 
     def tell(self, message: str) -> None:
         self.tools.progress(self.repair, message)
+
+
+def _launched(fleet: Fleet) -> str:
+    """What new servers come from, never empty: one group may launch from several templates."""
+    return fleet.launches or f"what {fleet.name} launches"
 
 
 def _run(repair: Repair, tools: Tools) -> Ending:
