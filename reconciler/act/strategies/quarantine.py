@@ -7,10 +7,10 @@ that sees a member fail ends it, and what it held with it.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from reconciler.act.aws_writes import AwsCallFailed
-from reconciler.act.fleet import dead, find, may_leave
+from reconciler.act.fleet import dead, find, leaving, may_leave
 from reconciler.act.isolation import Isolation
 from reconciler.act.strategies.base import Strategy
 from reconciler.act.strategies.rollout import Rollout
@@ -105,6 +105,9 @@ class Quarantine(Rollout):
         server.forget()
         self._unwanted -= {instance}
         self._grown = fleet.desired > self.base
+        others = [m for m in fleet.members if m.instance_id != instance and not m.compromised and not leaving(m)]
+        newest = max(others, key=lambda m: m.launched or datetime.min.replace(tzinfo=UTC), default=None)
+        self._rejected = frozenset({newest.instance_id} if newest else ())
         words = "its mark was withdrawn: it stays"
         return self.roll_back(words) if self._grown else Ending(Status.HEALED, words)
 
