@@ -103,7 +103,6 @@ class Quarantine(Rollout):
     def spare(self, server: Isolation, instance: str, fleet: Fleet) -> Ending:
         """Nobody says any more that it was broken into: it stays, and what was begun is taken back."""
         server.forget()
-        self._unwanted -= {instance}
         self._grown = fleet.desired > self.base
         others = [m for m in fleet.members if m.instance_id != instance and not m.compromised and not leaving(m)]
         newest = max(others, key=lambda m: m.launched or datetime.min.replace(tzinfo=UTC), default=None)

@@ -55,8 +55,6 @@ class Rollout:
         healthy = {m.instance_id for m in fleet.healthy}
         self._sick = {m.instance_id for m in fleet.members} - healthy
         self.members = by_zone(fleet, repair.members)
-        self._unwanted = frozenset(repair.members)
-        """Those that go first where one is too many."""
         self._well: wellbeing.Wellbeing | None = None
         self._asked: set[str] = set()
         self._first = frozenset(m.instance_id for m in fleet.members)
@@ -264,7 +262,7 @@ class Rollout:
                 return True
             before, chosen = chosen, None
             if expected in (None, fleet.desired):
-                chosen = superfluous(fleet, self.base, self._unwanted, self._rejected, self.floor)
+                chosen = superfluous(fleet, self.base, self.repair.members, self._rejected, self.floor)
             if chosen is not None and chosen == before:
                 expected, chosen, started = self.shrink(fleet, chosen), None, clock()
             if clock() - started > pace.patience:
