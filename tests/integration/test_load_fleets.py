@@ -18,7 +18,9 @@ import pytest
 from reconciler.act import recovery
 from reconciler.act.strategies import STRATEGIES
 from reconciler.act.tools import Ending
-from reconciler.model import Repair, Status
+from reconciler.detect.findings import about
+from reconciler.detect.health import OUTDATED
+from reconciler.model import Finding, Kind, Repair, Severity, Status, Verdict
 from reconciler.ports import OpenIntent
 from sandbox.faults.registry import FAULTS
 from sandbox.lifecycle import Sandbox
@@ -47,14 +49,19 @@ class Loaded(Stage):
     def __init__(self, sandbox: Sandbox, size: int, *, batch: int = 1) -> None:
         super().__init__(sandbox, f"busy-{next(numbers)}", floor=size, size=size, room=max(1, batch))
         self.size = size
+        self.old = tuple(self.world.members())
         self.acting.change(pace=replace(self.acting.tools.pace, batch=batch))
         self._elbv2 = client(sandbox, "elbv2")
         self.lowest = size
         self.answers = 0
 
+    def look(self, _: object) -> tuple[Finding, ...]:
+        group, words = self.group, "was launched from another template than its group's now"
+        found = about(group, OUTDATED, Kind.HEALTH, Verdict.FAIL, Severity.MEDIUM, words)
+        return tuple(replace(found, resource_id=i) for i in self.old if i in self.world.members())
+
     def repair(self, strategy: str) -> Repair:
-        members = tuple(self.world.members())
-        return Repair(strategy, self.group.tenant, (self.group.urn,), ("f-1",), "outdated", members=members)
+        return Repair(strategy, self.group.tenant, (self.group.urn,), ("f-1",), "outdated", members=self.old)
 
     def run(self, repair: Repair) -> Ending:
         run = STRATEGIES[repair.strategy].run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import pytest
@@ -12,9 +13,10 @@ from reconciler.act import recovery
 from reconciler.act.strategies.refresh_image import Refresh
 from reconciler.act.strategies.rollout import Rollout
 from reconciler.act.tools import Ending
-from reconciler.model import Fleet, Repair, Status, Urn
+from reconciler.model import Finding, Fleet, Repair, Status, Urn, Verdict
 from reconciler.ports import OpenIntent
 from tests.unit.act_fleet import Killed, Newcomers, SimulatedFleet
+from tests.unit.act_world import finding
 
 ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
 
@@ -45,6 +47,27 @@ def test_all_are_replaced_and_the_floor_holds(count: int, batch: int) -> None:
     fleet.wait(10)
     assert not old & set(fleet.members)
     assert (fleet.desired, fleet.healthy) == (count, count)
+
+
+@pytest.mark.parametrize("well", [0, 1, 6], ids=["one more", "the first", "all but the first"])
+def test_servers_that_are_right_again_stay(well: int) -> None:
+    """Who set the template back meanwhile keeps the servers that fit it, and the first to go is one that must (I06)."""
+    fleet = healthy(7, room=3)
+    old = list(Refresh(everybody(fleet), fleet.world.tools).members)
+    stay = set(old[:1] if well == 1 else old[1:] if well else old[3:4])
+
+    def look(_: Collection[Urn]) -> tuple[Finding, ...]:
+        begun = well == 1 or old[0] not in fleet.members
+        fits = {i for i in old if i in stay and begun}
+        verdicts = {i: Verdict.PASS if i in fits else Verdict.FAIL for i in old}
+        return tuple(replace(finding(fleet.group, v, "health.outdated"), resource_id=i) for i, v in verdicts.items())
+
+    fleet.world.change(look=look)
+    assert refreshed(fleet, batch=3).status is Status.HEALED
+    fleet.wait(10)
+    assert stay == set(old) & set(fleet.members)
+    assert (fleet.desired, fleet.healthy) == (7, 7)
+    assert fleet.calls[:2] == ["set_desired_capacity", "terminate"]
 
 
 def test_one_server_first() -> None:

@@ -21,7 +21,10 @@ class Refresh(Rollout):
     """The replacement of many servers of one group: ``base`` to ``base`` + batch servers and back, again and again."""
 
     def run(self) -> Ending:
-        canary, rest = self.members[:1], self.members[1:]
+        due = self.due(self.members)
+        if isinstance(due, Ending) or not due:
+            return due if isinstance(due, Ending) else Ending(Status.HEALED)
+        canary, rest = due[:1], due[1:]
         self.tell(f"one server first: {', '.join(canary)}")
         self.members = canary
         first = super().run()
@@ -30,6 +33,12 @@ class Refresh(Rollout):
         self.members = rest
         done = 1
         while self.members:
+            due = self.due(self.members)
+            if isinstance(due, Ending):
+                return replace(due, reason=f"{due.reason} ({done} of {len(rest) + 1} were replaced before)")
+            self.members = due
+            if not due:
+                break
             batch, left = self.batch()
             ending = self.out_of_time() or (self.together(batch) if len(batch) > 1 else self.attempt(batch[0]))
             if ending.status is not Status.HEALED:

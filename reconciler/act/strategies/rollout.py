@@ -8,7 +8,7 @@ shows later has not reached all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from reconciler.act import wellbeing
@@ -71,7 +71,8 @@ class Rollout:
             ending = self.out_of_time() if number > 1 else None
             if ending is None:
                 self.tell(f"server {number} of {total}: {instance}")
-                ending = self.needless(instance) or self.attempt(instance)
+                due = self.due((instance,))
+                ending = due if isinstance(due, Ending) else self.attempt(instance) if due else Ending(Status.HEALED)
             if ending.status is not Status.HEALED:
                 done = f" ({number - 1} of {total} were replaced before)" if number > 1 else ""
                 return replace(ending, reason=ending.reason + done)
@@ -83,18 +84,21 @@ class Rollout:
             return None
         return Ending(Status.CONTINUES, "rollout.pass_seconds are over; the next pass goes on")
 
-    def needless(self, instance: str) -> Ending | None:
-        """How it ends for a server that need not be replaced any more; None if it must be, or is not there.
+    def due(self, instances: Sequence[str]) -> tuple[str, ...] | Ending:
+        """Those that are still to be replaced, or are not there: the plan may be hours old at a fleet's last server.
 
-        Hours may lie between the plan and the last server of a fleet.
+        An ending if that cannot be told of one of them.
         """
-        verdicts = {f.verdict for f in self.tools.look({self.group}) if f.resource_id == instance}
-        if not verdicts or Verdict.FAIL in verdicts:
-            return None
-        if Verdict.UNKNOWN in verdicts:
-            return Ending(Status.NOT_HEALED, f"whether {instance} is still to be replaced cannot be seen now")
-        self.tell(f"{instance} is well again: it stays")
-        return Ending(Status.HEALED)
+        verdicts: dict[str, set[Verdict]] = {instance: set() for instance in instances}
+        for finding in self.tools.look({self.group}):
+            if finding.resource_id in verdicts:
+                verdicts[finding.resource_id].add(finding.verdict)
+        for instance, found in verdicts.items():
+            if Verdict.UNKNOWN in found and Verdict.FAIL not in found:
+                return Ending(Status.NOT_HEALED, f"whether {instance} is still to be replaced cannot be seen now")
+            if found == {Verdict.PASS}:
+                self.tell(f"{instance} is well again: it stays")
+        return tuple(i for i in instances if verdicts[i] != {Verdict.PASS})
 
     def attempt(self, instance: str) -> Ending:
         """``replace``, with a refusal of AWS, and of what lies before it, as an ending."""
