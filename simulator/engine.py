@@ -129,6 +129,7 @@ class SimEngine:
             started = world.wall()
             with world.as_running(None):
                 self._notes.began(NOBODY, started)
+        more = self._unplanned(plan)
         for urn in targets:
             if urn in world.state and urn not in world.live:
                 world.forget(urn)  # the refresh forgets what is gone
@@ -144,6 +145,9 @@ class SimEngine:
                 if step.op == "create" and step.urn in world.live and step.urn in world.state:
                     failed[step.urn] = "it violates the plan: somebody else's update has created it meanwhile"
                     continue
+                if step.urn in more:
+                    failed[step.urn] = f"it violates the plan: properties changed: {', '.join(more[step.urn])}"
+                    continue
                 if world.take_fault("engine refuses", step.op):
                     failed[step.urn] = "api error LimitExceeded: injected"
                     continue
@@ -158,6 +162,12 @@ class SimEngine:
         finally:
             world.locked_by = None
         return EngineRun(tuple(done), failed)
+
+    def _unplanned(self, plan: EnginePlan) -> dict[Urn, list[str]]:
+        """What an update would write of a resource beyond the plan, since it has changed after the preview."""
+        updates = [s for s in plan.writes if s.op == "update" and s.urn in self._world.live]
+        found = {s.urn: sorted({*self._world.differing(s.urn)} - {*s.changed}) for s in updates}
+        return {urn: names for urn, names in found.items() if names}
 
     def _do(self, step: Step) -> None:
         world = self._world

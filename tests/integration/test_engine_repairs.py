@@ -106,12 +106,14 @@ def test_a_program_that_changed_is_not_deployed_by_a_repair(world: World, engine
     assert "more-new" not in world.live()
 
 
-def test_the_update_does_no_more_than_its_preview(world: World, engine: Engine) -> None:
-    """What changes in AWS between preview and update cannot turn an update into a replacement."""
+@pytest.mark.parametrize("more", [{"kind": "y"}, {"size": "9"}], ids=["a replacement", "another property"])
+def test_the_update_does_no_more_than_its_preview(world: World, engine: Engine, more: dict[str, str]) -> None:
+    """What changes in AWS between preview and update cannot turn an update into a replacement, nor into one of more
+    properties, such as the size of a group that was made larger meanwhile (F52)."""
     world.change("acme-base", colour="red")
     targets = [world.urn("acme-base")]
     plan = engine.preview(targets)
-    world.change("acme-base", kind="y")
+    world.change("acme-base", **more)
     before = world.files("acme-base")
     run = engine.up(targets, plan)
     assert "plan" in run.failed[targets[0]]
