@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from reconciler.decisions import Approval, Approved
 from reconciler.model import Attempt, DeclaredResource, Finding, Kind, Plan, Repair, Scan, Severity, Status, Urn
+from reconciler.plan.budget import Purse
 from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.modes import Mode, ModeRule
 from reconciler.plan.policy import Limit, Policy
@@ -199,6 +200,14 @@ def policies(limits: st.SearchStrategy[Limit]) -> st.SearchStrategy[Policy]:
 
 def written(repair: Repair) -> int:
     return len(repair.members) if repair.members else len(repair.urns)
+
+
+def test_what_costs_more_than_a_whole_budget_waits_for_an_untouched_one() -> None:
+    """A repair that cannot be cut and is larger than its budget has that budget to itself, or waits (I03)."""
+    purse = Purse("the budget is spent", "budget.tenant", 3, 3)
+    assert purse.allows(5)
+    purse.take(1)
+    assert (purse.allows(5), purse.allows(2)) == (False, True)
 
 
 @settings(deadline=None)
