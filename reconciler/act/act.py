@@ -20,12 +20,11 @@ from reconciler.act.tools import Ending, Interrupted, Tools
 from reconciler.act.turns import declarative, next_turn
 from reconciler.act.undo import undo
 from reconciler.errors import LeaseLost, RepairRefused, StackmendError, TenantPaused
-from reconciler.model import ESCALATE, HEALED_BY_ITSELF, Deadline, Finding, Outcome, Plan, Repair, Status, Urn
+from reconciler.model import ESCALATE, HEALED_BY_ITSELF, ROLLOUTS, Deadline, Finding, Outcome, Plan, Repair, Status, Urn
 
 _STOPPING = (LeaseLost, Interrupted, EngineStopped)
 _LETS_ON = frozenset({Status.HEALED, Status.DRY_RUN, Status.CONTINUES})
 """How a repair ended for which others wait that may now begin: of one that goes on, this pass's part is done."""
-_REPLACING = ("rollout", "refresh-image")
 _MAY_HAVE_WRITTEN = frozenset({Status.HEALED, Status.NOT_HEALED, Status.ROLLED_BACK, Status.CONTINUES})
 
 
@@ -274,7 +273,7 @@ class _Work:
         for made_from in repair.replacement:
             if ending.bad_image:
                 self.unfit[made_from].add(repair.urns)
-            elif repair.strategy in _REPLACING and ending.status in _LETS_ON and ending.reason != HEALED_BY_ITSELF:
+            elif repair.strategy in ROLLOUTS and ending.status in _LETS_ON and ending.reason != HEALED_BY_ITSELF:
                 self.unfit[made_from].clear()
         self.outcomes.append(outcome)
         self.ended[repair.id] = ending.status

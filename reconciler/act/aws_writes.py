@@ -129,8 +129,8 @@ class RemovalWrites(Writes):
 
     def read(self, service: str, operation: str, result: str, **parameters: Any) -> list[Row]:
         """All rows of all pages. Raises AwsCallFailed: what cannot be read is not unused."""
-        client = self._aws.client(service)
         try:
+            client = self._aws.client(service)
             if not client.can_paginate(operation):
                 return list(getattr(client, operation)(**parameters)[result])
             pages = client.get_paginator(operation).paginate(**parameters)

@@ -20,11 +20,10 @@ from reconciler.act.strategies.quarantine import resume
 from reconciler.act.strategies.rollout import Rollout
 from reconciler.act.tools import StateDocument, Tools
 from reconciler.errors import EngineLocked, LeaseLost, StackmendError
-from reconciler.model import DeclaredResource, Outcome, Repair, Status, Urn
+from reconciler.model import ROLLOUTS, DeclaredResource, Outcome, Repair, Status, Urn
 from reconciler.ports import OpenIntent
 
-_ROLLOUTS = ("rollout", "refresh-image")
-_GROWING = (*_ROLLOUTS, "quarantine")
+_GROWING = ROLLOUTS | {"quarantine"}
 """Strategies that ask for servers beyond a group's size for a while."""
 
 
@@ -148,7 +147,7 @@ def _left_behind(repair: Repair, tools: Tools) -> _Left | None:
     if not known:
         return _Left("what it concerned is no longer declared")
     try:
-        if repair.strategy in _ROLLOUTS and (trouble := _right_size(repair, tools)):
+        if repair.strategy in ROLLOUTS and (trouble := _right_size(repair, tools)):
             return _Left(trouble)
         if repair.strategy == "quarantine" and (trouble := resume(repair, tools)):
             return _Left(f"the isolation could not be finished: {trouble}")

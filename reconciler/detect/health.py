@@ -85,15 +85,14 @@ def health(
                 yield _member(resource, fleet, member, now, settled=settled)
         members = {m.instance_id for m in fleet.members}
         for kept in fleet.quarantined:
-            if not kept.cut_off:
-                if kept.instance_id not in members:
-                    words = f"server {plain(kept.instance_id)} was taken out of its group, but is not cut off"
-                    yield _finding(resource, COMPROMISED, Verdict.FAIL, Severity.CRITICAL, words, kept.instance_id)
-                continue
-            over = kept.until is not None and kept.until <= now
-            words = f"isolated server {plain(kept.instance_id)} is kept until {kept.until or 'a person decides'}"
-            verdict = Verdict.FAIL if over else Verdict.PASS
-            yield _finding(resource, QUARANTINE_OVER, verdict, Severity.LOW, words, kept.instance_id)
+            if kept.cut_off:
+                over = kept.until is not None and kept.until <= now
+                words = f"isolated server {plain(kept.instance_id)} is kept until {kept.until or 'a person decides'}"
+                verdict = Verdict.FAIL if over else Verdict.PASS
+                yield _finding(resource, QUARANTINE_OVER, verdict, Severity.LOW, words, kept.instance_id)
+            elif kept.instance_id not in members:
+                words = f"server {plain(kept.instance_id)} was taken out of its group, but is not cut off"
+                yield _finding(resource, COMPROMISED, Verdict.FAIL, Severity.CRITICAL, words, kept.instance_id)
     elif fleet is not None or (resource.type == GROUP and seen.presence is Presence.PRESENT):
         why = "it was not looked at" if fleet is None else plain(fleet.reason)
         yield _finding(resource, SHORT, Verdict.UNKNOWN, Severity.HIGH, f"the group's servers are not known: {why}")

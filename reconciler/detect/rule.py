@@ -93,6 +93,11 @@ class Rule:
     def concerns(self, type_: str) -> bool:
         return type_ in self.reads or type_ in self.companion
 
+    def names(self, resource: DeclaredResource) -> list[str]:
+        """The live properties of this resource that the rule reads; nothing of a type that it does not judge."""
+        asked = [name for name in self.reads_declared.get(resource.type, ()) if name in resource.inputs]
+        return [*self.reads.get(resource.type, ()), *asked]
+
     def applies(self, regimes: Collection[str]) -> bool:
         return self.always or not self.controls.keys().isdisjoint(regimes)
 
@@ -108,8 +113,7 @@ def judge(
         yield about(resource, rule.id, Kind.COMPLIANCE, Verdict.FAIL, rule.severity, message)
     if resource.type not in rule.reads:
         return
-    asked = [name for name in rule.reads_declared.get(resource.type, ()) if name in resource.inputs]
-    names = [*rule.reads[resource.type], *asked]
+    names = rule.names(resource)
     unknown = _unknown(rule, names, seen)
     if unknown:
         yield about(resource, rule.id, Kind.COMPLIANCE, Verdict.UNKNOWN, rule.severity, unknown)

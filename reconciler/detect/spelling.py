@@ -90,10 +90,7 @@ def candidates(
         if finding.rule != PROPERTY or finding.verdict is not Verdict.FAIL or resource is None or seen is None:
             continue
         kind = kinds.get(resource.type, ResourceKind(resource.type))
-        objected = any(
-            (finding.urn, rule.id) in doubted and finding.property in rule.reads.get(resource.type, ())
-            for rule in rules
-        )
+        objected = any((finding.urn, rule.id) in doubted and finding.property in rule.names(resource) for rule in rules)
         if (
             seen.path is Path.BULK
             and finding.urn not in tampered

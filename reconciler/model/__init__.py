@@ -49,6 +49,7 @@ from reconciler.model.observed import (
 from reconciler.model.plans import (
     ESCALATE,
     HEALED_BY_ITSELF,
+    ROLLOUTS,
     TOUCHED_NOTHING,
     Attempt,
     Deadline,
@@ -65,6 +66,7 @@ __all__ = [
     "GROUP",
     "HEALED_BY_ITSELF",
     "NO_TAGS",
+    "ROLLOUTS",
     "SERVERS",
     "SIZE",
     "TOUCHED_NOTHING",

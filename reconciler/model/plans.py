@@ -11,6 +11,8 @@ from reconciler.decisions import Breaker
 from reconciler.model.values import Urn, digest
 
 ESCALATE = "escalate"
+ROLLOUTS = frozenset({"rollout", "refresh-image"})
+"""Strategies that put new servers in the place of old ones, and end well only if they serve."""
 """The strategy that writes nothing to AWS and tells a person."""
 
 

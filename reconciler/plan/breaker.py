@@ -12,14 +12,26 @@ from dataclasses import replace
 from datetime import datetime
 
 from reconciler.decisions import Acknowledgement, Breaker, Cause
-from reconciler.model import Attempt, Declared, Finding, Fleet, Kind, Repair, Scan, Status, Unreadable, Urn, Verdict
+from reconciler.model import (
+    ROLLOUTS,
+    Attempt,
+    Declared,
+    Finding,
+    Fleet,
+    Kind,
+    Repair,
+    Scan,
+    Status,
+    Unreadable,
+    Urn,
+    Verdict,
+)
 from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.policy import Policy
-from reconciler.plan.strategy import ESCALATE, MISSING, REFRESH_IMAGE, ROLLOUT
+from reconciler.plan.strategy import ESCALATE, MISSING
 
 FAILED = frozenset({Status.NOT_HEALED, Status.ROLLED_BACK})
 REPAIRS_COUNTED = FAILED | {Status.HEALED}
-REPLACING = frozenset({ROLLOUT, REFRESH_IMAGE})
 PROVING = frozenset({Status.HEALED, Status.CONTINUES})
 """How a replacement ends of which at least one new server serves."""
 Place = tuple[str | None, Cause]
@@ -200,7 +212,7 @@ def _replacements(replaced: Sequence[Attempt], policy: Policy, in_use: Collectio
         for made_from in set(attempt.replacement) & set(in_use):
             if attempt.unfit:
                 failures[made_from].append(attempt)
-            elif attempt.strategy in REPLACING and attempt.status in PROVING and attempt.wrote:
+            elif attempt.strategy in ROLLOUTS and attempt.status in PROVING and attempt.wrote:
                 failures[made_from].clear()
     bad = {
         made_from

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from reconciler.act.strategies.refresh_image import Refresh
 from reconciler.act.strategies.rollout import Rollout
 from reconciler.act.tools import Ending
 from reconciler.model import Finding, Fleet, Repair, Status, Urn, Verdict
+from reconciler.observe.sessions import SessionRefused
 from reconciler.ports import OpenIntent
 from tests.unit.act_fleet import Killed, Newcomers, SimulatedFleet
 from tests.unit.act_world import finding
@@ -68,6 +71,29 @@ def test_servers_that_are_right_again_stay(well: int) -> None:
     assert stay == set(old) & set(fleet.members)
     assert (fleet.desired, fleet.healthy) == (7, 7)
     assert fleet.calls[:2] == ["set_desired_capacity", "terminate"]
+
+
+def test_a_refusal_in_a_batch_gives_all_back() -> None:
+    """A tenant's session that is refused once the batch's new servers are there takes them back (F01, F11)."""
+    fleet = healthy(7, room=3)
+    aws: Any = fleet.world.aws
+    permit, asked = aws.permit, [0]
+
+    @contextmanager
+    def refusing(repair: Repair, *, operations: Collection[str], resources: Collection[str]) -> Iterator[None]:
+        asked[0] += "autoscaling:TerminateInstanceInAutoScalingGroup" in operations
+        if asked[0] == 2 and fleet.desired == 9:  # the first server of the first batch is to leave
+            asked[0] += 1
+            raise SessionRefused("the tenant's role could not be assumed")
+        with permit(repair, operations=operations, resources=resources):
+            yield
+
+    aws.permit = refusing
+    ending = refreshed(fleet, batch=3)
+    assert ending.status is Status.ROLLED_BACK
+    assert "could not be assumed" in ending.reason
+    fleet.wait(10)
+    assert (fleet.desired, fleet.healthy, len(fleet.members)) == (7, 7, 7)
 
 
 def test_one_server_first() -> None:

@@ -178,6 +178,18 @@ def test_what_a_rule_objects_to_is_none(verdict: Verdict) -> None:
     assert {s.property for s in candidates(world, live, drift, KINDS, RULES)} == {"other", name}
 
 
+def test_what_a_rule_asks_where_it_is_declared_is_no_spelling() -> None:
+    """So does one that the rule reads only where the resource declares it."""
+    rule = next(r for r in RULES if TYPE in r.reads)
+    only_here = replace(rule, reads={TYPE: ("period",)}, reads_declared={TYPE: ("inside",)})
+    alarm = resource(TYPE, "acme-5xx", "x", {"inside": ["a"], "other": 1})
+    objection = Finding(rule.id, Kind.COMPLIANCE, Verdict.FAIL, Severity.HIGH, alarm.urn, TYPE, "x", "acme", "bad")
+    world, live = declared(alarm), seen(alarm, other=2, inside=["b"])
+    drift = tuple(f for f in verdicts(world, live) if f.kind is Kind.DRIFT)
+    found = candidates(world, live, (*drift, objection), KINDS, [only_here])
+    assert {s.property for s in found} == {"other"}
+
+
 def test_a_changed_declaration_is_none() -> None:
     """A state that was written over vouches for nothing."""
     tampered = replace(WORLD, tampered=(ChangedDeclaration(ALARM.urn, "operator", "GreaterThan", "gt"),))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.act.aws_writes import AwsCallFailed
 from reconciler.act.fleet import dead, find, may_leave
 from reconciler.act.strategies.base import Strategy
 from reconciler.act.strategies.rollout import STRATEGY as ROLLOUT
@@ -26,8 +25,8 @@ class Refresh(Rollout):
             return due if isinstance(due, Ending) else Ending(Status.HEALED)
         canary, rest = due[:1], due[1:]
         self.tell(f"one server first: {', '.join(canary)}")
-        self.members = canary
-        first = super().run()
+        self.remember_well()
+        first = self.attempt(canary[0])
         if first.status is not Status.HEALED:
             return replace(first, reason=f"the first server failed, so no other was touched: {first.reason}")
         self.members = rest
@@ -65,33 +64,34 @@ class Refresh(Rollout):
 
     def together(self, batch: tuple[str, ...]) -> Ending:
         """Replace several servers: as many new ones, all proven, before the first of the old ones leaves."""
-        try:
+        return self.careful(lambda: self.replace_all(batch))
+
+    def replace_all(self, batch: tuple[str, ...]) -> Ending:
+        """``together``, where nothing is refused."""
+        fleet = self.see()
+        if fleet.desired != self.base:
+            return Ending(Status.NOT_HEALED, f"somebody else resized the group to {fleet.desired} meanwhile")
+        staying = [m for i in batch if (m := find(fleet, i)) is not None and not m.compromised]
+        if not staying:
+            return Ending(Status.HEALED)
+        if ending := self.grow(fleet, by=len(staying)):
+            return ending
+        if reason := self.misplaced(fleet, staying[0]):
+            return self.roll_back(reason)
+        for old in staying:
             fleet = self.see()
-            if fleet.desired != self.base:
-                return Ending(Status.NOT_HEALED, f"somebody else resized the group to {fleet.desired} meanwhile")
-            staying = [m for i in batch if (m := find(fleet, i)) is not None and not m.compromised]
-            if not staying:
-                return Ending(Status.HEALED)
-            if ending := self.grow(fleet, by=len(staying)):
-                return ending
-            if reason := self.misplaced(fleet, staying[0]):
-                return self.roll_back(reason)
-            for old in staying:
-                fleet = self.see()
-                member = find(fleet, old.instance_id)
-                if member is None:
-                    continue
-                if member.compromised:
-                    return self.roll_back(f"{old.instance_id} was marked as compromised meanwhile")
-                if not may_leave(member, fleet, self.floor):
-                    why = f"without {old.instance_id} the fleet would have fewer than {self.floor} healthy servers"
-                    return self.roll_back(why)
-                self.writes.terminate(old.instance_id, shrink=True)
-            self._grown = False
-            gone = {m.instance_id for m in staying}
-            return self.until(lambda f: ", ".join(i for i in sorted(gone) if self.present(f, i)))
-        except AwsCallFailed as error:
-            return self.roll_back(str(error))
+            member = find(fleet, old.instance_id)
+            if member is None:
+                continue
+            if member.compromised:
+                return self.roll_back(f"{old.instance_id} was marked as compromised meanwhile")
+            if not may_leave(member, fleet, self.floor):
+                why = f"without {old.instance_id} the fleet would have fewer than {self.floor} healthy servers"
+                return self.roll_back(why)
+            self.writes.terminate(old.instance_id, shrink=True)
+        self._grown = False
+        gone = {m.instance_id for m in staying}
+        return self.until(lambda f: ", ".join(i for i in sorted(gone) if self.present(f, i)))
 
 
 def _run(repair: Repair, tools: Tools) -> Ending:

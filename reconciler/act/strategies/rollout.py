@@ -64,8 +64,7 @@ class Rollout:
 
     def run(self) -> Ending:
         """Replace all, or up to the first that fails."""
-        # Its own fleet is judged server by server.
-        self._well = wellbeing.of({self.repair.tenant}, self.tools, without=(self.group,))
+        self.remember_well()
         total = len(self.members)
         for number, instance in enumerate(self.members, 1):
             ending = self.out_of_time() if number > 1 else None
@@ -77,6 +76,10 @@ class Rollout:
                 done = f" ({number - 1} of {total} were replaced before)" if number > 1 else ""
                 return replace(ending, reason=ending.reason + done)
         return Ending(Status.HEALED)
+
+    def remember_well(self) -> None:
+        """How the tenant is before anything is done. Its own fleet is judged server by server."""
+        self._well = wellbeing.of({self.repair.tenant}, self.tools, without=(self.group,))
 
     def out_of_time(self) -> Ending | None:
         """How a rollout ends between two servers in a pass that has taken as long as it may. That is no failure."""
@@ -101,9 +104,13 @@ class Rollout:
         return tuple(i for i in instances if verdicts[i] != {Verdict.PASS})
 
     def attempt(self, instance: str) -> Ending:
-        """``replace``, with a refusal of AWS, and of what lies before it, as an ending."""
+        """``replace``, with a refusal as an ending."""
+        return self.careful(lambda: self.replace(instance))
+
+    def careful(self, work: Callable[[], Ending]) -> Ending:
+        """Do it; what AWS refuses, or what lies before AWS once a server was asked for, is rolled back."""
         try:
-            return self.replace(instance)
+            return work()
         except _NOT_OURS:
             raise
         except AwsCallFailed as error:
