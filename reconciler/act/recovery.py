@@ -17,7 +17,7 @@ from reconciler.act.needed import still_needed
 from reconciler.act.process import end_session, session_members
 from reconciler.act.settle import settle, unsettled
 from reconciler.act.strategies.quarantine import resume
-from reconciler.act.strategies.rollout import Rollout
+from reconciler.act.surge import Surge
 from reconciler.act.tools import StateDocument, Tools
 from reconciler.errors import EngineLocked, LeaseLost, StackmendError
 from reconciler.model import ROLLOUTS, DeclaredResource, Outcome, Repair, Status, Urn
@@ -163,14 +163,14 @@ def _left_behind(repair: Repair, tools: Tools) -> _Left | None:
 
 def _right_size(repair: Repair, tools: Tools) -> str:
     """Take out the server that a rollout had asked for and not yet given back. Empty if all is well."""
-    rollout = Rollout(repair, tools)
-    size = rollout.declared_size
-    if size is None or rollout.base <= size:
+    surge = Surge(repair, tools)
+    size = surge.declared_size
+    if size is None or surge.base <= size:
         return ""
     # A rollout adds one server at a time, an image refresh a batch; more are not their doing.
     added = min(tools.pace.batch, len(repair.members)) if repair.strategy == "refresh-image" else 1
-    rollout.base = max(size, rollout.base - added)
+    surge.base = max(size, surge.base - added)
     try:
-        return "" if rollout.give_back() else "the fleet still has a server too many, and none may leave"
+        return "" if surge.give_back() else "the fleet still has a server too many, and none may leave"
     except AwsCallFailed as error:
         return f"the fleet may still have a server too many: {error}"

@@ -20,7 +20,7 @@ POINTS: dict[str, tuple[str, str]] = {
     "C03": ("reconciler.deciding", "Deciding.plan"),
     "C04": ("reconciler.record.journal", "Journal.intend"),
     "C05": ("reconciler.act.engine", "Engine.preview"),
-    "C08": ("reconciler.act.strategies.rollout", "Rollout.proven"),
+    "C08": ("reconciler.act.surge", "Surge.proven"),
     "C09": ("reconciler.act.aws_writes", "FleetWrites.set_desired"),
     "C11": ("reconciler.act.aws_writes", "FleetWrites.terminate"),
     "C12": ("reconciler.act.engine", "Engine.up"),

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from reconciler.act.steps import EnginePlan, Step
-from reconciler.act.strategies.rollout import Rollout
+from reconciler.act.surge import Surge
 from reconciler.act.tools import Tools
 from reconciler.errors import LeaseLost, RepairRefused, StackmendError
 from reconciler.model import GROUP, SIZE, DeclaredResource, Fleet, Repair, Unreadable, Urn
@@ -30,10 +30,10 @@ def give_surplus_back(plan: EnginePlan, repair: Repair, tools: Tools) -> bool:
         limit = _limit(step, group) if _resizes(step) else None
         if step.urn not in repair.urns or limit is None or (desired := _fleet(step.urn, tools).desired) <= limit:
             continue
-        rollout = Rollout(replace(repair, urns=(step.urn,), members=()), tools)
-        rollout.floor = tools.floor(step.urn, limit)
-        for rollout.base in range(desired - 1, limit - 1, -1):
-            if not rollout.give_back():
+        surge = Surge(replace(repair, urns=(step.urn,), members=()), tools)
+        surge.floor = tools.floor(step.urn, limit)
+        for surge.base in range(desired - 1, limit - 1, -1):
+            if not surge.give_back():
                 raise RepairRefused(
                     f"the group has more than its {limit} servers, and none of them may leave now", where=step.urn
                 )

@@ -53,8 +53,8 @@ class Quarantine(Rollout):
                 server.keep_until(self.tools.now() + timedelta(hours=self.tools.pace.keep_hours))
             if ending := self.detach(server, member, fleet):
                 return ending
-            whole = fleet.desired > self.base or self._grown
-            self._grown = False
+            whole = fleet.desired > self.base or self.grown
+            self.grown = False
         elif server.tags().get(QUARANTINED_FROM) != fleet.name:
             return Ending(Status.REFUSED, f"{instance} is not a server of {fleet.name}, and no quarantine took it out")
         elif server.in_a_group():
@@ -82,7 +82,7 @@ class Quarantine(Rollout):
         below = f"without {instance} the fleet would have fewer than {self.floor} healthy servers"
         if not may_leave(member, fleet, self.floor):
             if grown:
-                self._grown = True
+                self.grown = True
                 return self.roll_back(below)
             if fleet.desired + 1 > fleet.maximum:
                 why = f"the group is at its maximum of {fleet.maximum}, and its floor needs {instance}"
@@ -103,12 +103,12 @@ class Quarantine(Rollout):
     def spare(self, server: Isolation, instance: str, fleet: Fleet) -> Ending:
         """Nobody says any more that it was broken into: it stays, and what was begun is taken back."""
         server.forget()
-        self._grown = fleet.desired > self.base
+        self.grown = fleet.desired > self.base
         others = [m for m in fleet.members if m.instance_id != instance and not m.compromised and not leaving(m)]
         newest = max(others, key=lambda m: m.launched or datetime.min.replace(tzinfo=UTC), default=None)
-        self._rejected = frozenset({newest.instance_id} if newest else ())
+        self.rejected = frozenset({newest.instance_id} if newest else ())
         words = "its mark was withdrawn: it stays"
-        return self.roll_back(words) if self._grown else Ending(Status.HEALED, words)
+        return self.roll_back(words) if self.grown else Ending(Status.HEALED, words)
 
     def preserve(self, server: Isolation) -> str:
         """Snapshots of all volumes; in words, what was kept."""

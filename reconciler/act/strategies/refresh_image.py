@@ -89,7 +89,7 @@ class Refresh(Rollout):
                 why = f"without {old.instance_id} the fleet would have fewer than {self.floor} healthy servers"
                 return self.roll_back(why)
             self.writes.terminate(old.instance_id, shrink=True)
-        self._grown = False
+        self.grown = False
         gone = {m.instance_id for m in staying}
         return self.until(lambda f: ", ".join(i for i in sorted(gone) if self.present(f, i)))
 

@@ -1,0 +1,202 @@
+"""One group made larger for a while, and brought back to its size: what every replacement of servers rests on.
+
+Every step is decided on a fresh look. A change that is cut off leaves a fleet that is too large by what it had asked
+for, which ``Surge.give_back`` makes good, whoever calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from reconciler.act.aws_writes import AwsCallFailed, FleetWrites
+from reconciler.act.fleet import dead, superfluous
+from reconciler.act.tools import Ending, Interrupted, Tools
+from reconciler.errors import LeaseLost, RepairRefused, StackmendError, TenantPaused
+from reconciler.model import SERVERS, Fleet, Repair, Status, Urn
+
+_NOT_OURS = (Interrupted, LeaseLost, TenantPaused)
+"""What ends a repair where it is; the next pass puts right what it left."""
+
+
+class Surge:
+    """A group that gets servers on top of its own, and gives as many back. Raises RepairRefused if it must not.
+
+    ``base`` is the size that the fleet comes back to: the one found at the start, never the declared one, so that
+    what an autoscaler added under load is not taken away.
+    """
+
+    def __init__(self, repair: Repair, tools: Tools) -> None:
+        resource = tools.declared.resources.get(repair.urns[0]) if len(repair.urns) == 1 else None
+        if resource is None:
+            raise RepairRefused("servers are replaced in exactly one declared group", where=repair.id)
+        if resource.tenant != repair.tenant:
+            raise RepairRefused(f"the group belongs to tenant {resource.tenant}", where=resource.urn)
+        self.repair, self.tools = repair, tools
+        self.group: Urn = resource.urn
+        self.writes = FleetWrites(tools.aws, tools.journal, repair, resource.id)
+        fleet = tools.fleet(self.group)
+        if not isinstance(fleet, Fleet):
+            raise RepairRefused("the fleet cannot be seen now", where=self.group, why=fleet.reason)
+        if fleet.unit != SERVERS:
+            why = f"its size counts {fleet.unit}, so one more or less of it is not one server"
+            todo = "replace the server, or resize the group, by hand"
+            raise RepairRefused("the servers of this group are not touched", where=self.group, why=why, todo=todo)
+        self.found = fleet
+        self.base = fleet.desired
+        self.grown = False
+        self.declared_size = resource.size
+        # Where somebody else sizes it, what it is to have is what AWS says.
+        self.floor = tools.floor(self.group, fleet.desired if resource.size is None else resource.size)
+        self.rejected: frozenset[str] = frozenset()
+        """Healthy newcomers that are not to stay: they go back, and not the server they were to replace."""
+
+    def grow(self, fleet: Fleet, by: int = 1) -> Ending | None:
+        """So many servers more, proven; or what became of the attempt."""
+        known = frozenset(m.instance_id for m in fleet.members)
+        self.tell(f"{by} new first: {self.base} to {self.base + by} servers")
+        self.grown = True
+        self.writes.set_desired(self.base + by)
+        if self.proven(known, by):
+            return None
+        new = [m for m in self.see().members if m.instance_id not in known]
+        ending = self.roll_back(self.what_became_of_newcomers(known))
+        # Where none was launched, it was not what it would have been launched from.
+        return replace(ending, bad_image=_launched(fleet) if new else "")
+
+    def proven(self, known: frozenset[str], count: int = 1) -> bool:
+        """Wait for ``count`` servers that were not known before and that stay healthy for the bake time."""
+        clock, pace = self.tools.clock, self.tools.pace
+        started, limit = clock(), pace.patience + pace.bake
+        since: dict[str, float] = {}
+        while True:
+            fleet = self.tools.fleet(self.group)
+            now = clock()
+            if isinstance(fleet, Fleet):
+                limit = fleet.grace_seconds + pace.patience + pace.bake
+                since = {m.instance_id: since.get(m.instance_id, now) for m in fleet.healthy}
+                if sum(now - first >= pace.bake for i, first in since.items() if i not in known) >= count:
+                    return True
+            if now - started > limit:
+                return False
+            self.tools.wait(pace.poll)
+
+    def what_became_of_newcomers(self, known: frozenset[str]) -> str:
+        """The reason that a replacement failed, for people."""
+        new = [m for m in self.see().members if m.instance_id not in known]
+        told = ", ".join(f"{m.instance_id} is {m.state}, target {m.target} {m.target_reason}".rstrip() for m in new)
+        return f"no new server became healthy: {told or 'none was launched'}"
+
+    def careful(self, work: Callable[[], Ending]) -> Ending:
+        """Do it; what AWS refuses, or what lies before AWS once a server was asked for, is rolled back."""
+        try:
+            return work()
+        except _NOT_OURS:
+            raise
+        except AwsCallFailed as error:
+            return self.roll_back(str(error))
+        except StackmendError as error:
+            if not self.grown:
+                raise
+            return self.roll_back(str(error))
+
+    def roll_back(self, reason: str) -> Ending:
+        """Give the additional server back and stop; nothing to give back if none was asked for."""
+        if not self.grown:
+            return Ending(Status.NOT_HEALED, reason)
+        self.tell(f"rolling back: {reason}")
+        try:
+            given_back = self.give_back()
+        except _NOT_OURS:
+            raise
+        except StackmendError as error:
+            return Ending(Status.NOT_HEALED, f"{reason}; the fleet may be one server too large: {error}")
+        if not given_back:
+            return Ending(Status.NOT_HEALED, f"{reason}; the fleet is one server too large, and none may leave")
+        return Ending(Status.ROLLED_BACK, reason)
+
+    def give_back(self) -> bool:
+        """Take one server out of a fleet that is larger than ``base``. False if none may leave in time.
+
+        For each size it acts once and then waits to see the effect: a stale look must not take out a second server. Nor
+        must it choose one: it takes two looks in a row that come to the same.
+        """
+        clock, pace = self.tools.clock, self.tools.pace
+        started = clock()
+        expected: int | None = None
+        chosen: str | int | None = None
+        while True:
+            fleet = self.see()
+            if fleet.desired <= self.base:
+                return True
+            before, chosen = chosen, None
+            if expected in (None, fleet.desired):
+                chosen = superfluous(fleet, self.base, self.repair.members, self.rejected, self.floor)
+            if chosen is not None and chosen == before:
+                expected, chosen, started = self.shrink(fleet, chosen), None, clock()
+            if clock() - started > pace.patience:
+                return False
+            self.tools.wait(pace.poll)
+
+    def shrink(self, fleet: Fleet, chosen: str | int) -> int:
+        """One step down, as ``superfluous`` chose it; the size that the fleet has afterwards."""
+        if isinstance(chosen, int):
+            self.writes.set_desired(chosen)
+            return chosen
+        self.tell(f"{chosen} leaves")
+        self.writes.terminate(chosen, shrink=True)
+        return fleet.desired - 1
+
+    def until_whole(self, *, without: str) -> Ending:
+        """Wait until as many servers are healthy as the fleet has, less those that were not when this began."""
+        first = {m.instance_id for m in self.found.members}
+        sick = first - {m.instance_id for m in self.found.healthy} - {without}
+
+        def missing(fleet: Fleet) -> str:
+            healthy = sum(m.instance_id != without for m in fleet.healthy)
+            others = sum(m.instance_id in sick for m in fleet.members if m not in fleet.healthy)
+            return f"{healthy} of {self.base} servers are healthy" if healthy + others < self.base else ""
+
+        ending = self.until(missing)
+        if ending.status is Status.HEALED:
+            return ending
+        fleet = self.see()
+        new = [m for m in fleet.members if m.instance_id not in first and m not in fleet.healthy]
+        return replace(ending, bad_image=_launched(fleet) if new else "")
+
+    def until(self, missing: Callable[[Fleet], str]) -> Ending:
+        """Wait until nothing is missing."""
+        clock, pace = self.tools.clock, self.tools.pace
+        started = clock()
+        while True:
+            fleet = self.see()
+            reason = missing(fleet)
+            if not reason:
+                return Ending(Status.HEALED)
+            if clock() - started > fleet.grace_seconds + pace.patience:
+                return Ending(Status.NOT_HEALED, reason)
+            self.tools.wait(pace.poll)
+
+    def present(self, fleet: Fleet, instance: str) -> bool:
+        """Whether it is still there, draining included."""
+        return any(m.instance_id == instance and not dead(m) for m in fleet.members)
+
+    def see(self) -> Fleet:
+        """A look that answers; asks again for a while. Raises AwsCallFailed."""
+        clock, pace = self.tools.clock, self.tools.pace
+        started = clock()
+        while True:
+            fleet = self.tools.fleet(self.group)
+            if isinstance(fleet, Fleet):
+                return fleet
+            if clock() - started > pace.patience:
+                raise AwsCallFailed("the fleet cannot be seen", where=self.group, why=fleet.reason)
+            self.tools.wait(pace.poll)
+
+    def tell(self, message: str) -> None:
+        self.tools.progress(self.repair, message)
+
+
+def _launched(fleet: Fleet) -> str:
+    """What new servers come from, never empty: one group may launch from several templates."""
+    return fleet.launches or f"what {fleet.name} launches"
