@@ -70,7 +70,8 @@ def copied(tree: Path) -> None:
 def run(tree: Path, tests: Sequence[str], *options: str, seconds: float = SECONDS) -> int | None:
     """pytest's exit code in ``tree``; None if it took too long."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *options, *tests]
-    env = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    # ``CI`` makes property-based tests draw the same values each time: what is killed once is killed always.
+    env = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "CI": "1"}
     try:
         done = subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -18,21 +16,10 @@ from reconciler.record.lease import Lease
 from reconciler.record.schema import RUNS
 from reconciler.record.store import RUNS_WITH_FINDINGS, Store
 from tests.unit.plan_worlds import cell, finding, resource, scan
-from tests.unit.record_worlds import Time, open_store
+from tests.unit.record_worlds import Time
 from tests.unit.test_deciding import decider
 
 ACME, OTHER = resource("a", "acme"), resource("b", "other")
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def store(tmp_path: Path, time: Time) -> Iterator[Store]:
-    with open_store(tmp_path, time) as opened:
-        yield opened
 
 
 def planned(store: Store) -> tuple[Plan, Repair]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,21 +12,10 @@ from reconciler.record.lease import Lease
 from reconciler.record.ledger import entries
 from reconciler.record.sightings import sight
 from reconciler.record.store import Store
-from tests.unit.record_worlds import Time, finding, open_store, outcome
+from tests.unit.record_worlds import Time, finding, outcome
 
 TLS = finding(kind=Kind.COMPLIANCE, rule="s3-tls-only", property="")
 LOGS = finding(kind=Kind.COMPLIANCE, rule="s3-logs", property="")
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def store(tmp_path: Path, time: Time) -> Iterator[Store]:
-    with open_store(tmp_path, time) as opened:
-        yield opened
 
 
 def escalation(*findings: Finding, reason: str = "the program has to change", **more: tuple[str, ...]) -> Repair:

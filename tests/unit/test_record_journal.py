@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -36,17 +35,6 @@ from tests.unit.record_worlds import START, Time, open_store, outcome, repair
 
 def journal_of(store: Store, run_id: str = "r1", cell: str = "dev") -> Journal:
     return Journal(Lease.acquire(store, cell, seconds=60, actor="ci"), run_id=run_id, actor="ci")
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def store(tmp_path: Path, time: Time) -> Iterator[Store]:
-    with open_store(tmp_path, time) as opened:
-        yield opened
 
 
 def test_it_is_the_port(store: Store) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -30,17 +30,6 @@ ELSEWHERE = Process("other-host", 4711)
 
 def acquire(store: Store, process: Process = ELSEWHERE, seconds: float = 60) -> Lease:
     return Lease.acquire(store, "dev", seconds=seconds, actor="ci", process=process)
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def store(tmp_path: Path, time: Time) -> Iterator[Store]:
-    with open_store(tmp_path, time) as opened:
-        yield opened
 
 
 def test_a_held_cell_names_its_holder(store: Store) -> None:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from reconciler.model import Status, Urn
 from reconciler.overview import overview
@@ -16,15 +12,9 @@ from reconciler.record.journal import Journal
 from reconciler.record.lease import Lease
 from reconciler.record.ledger import entries
 from reconciler.record.store import Store
-from tests.unit.record_worlds import open_store, outcome, repair
+from tests.unit.record_worlds import outcome, repair
 
 GROUP = Urn("urn:group")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path) as opened:
-        yield opened
 
 
 def marked(store: Store, instance: str = "i-1", reason: str = "crypto mining", cell: str = "dev") -> marks.Mark:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import event
@@ -14,18 +12,12 @@ from sqlalchemy import event
 from reconciler.model import AcceptedBy, Finding, Kind, Urn, Verdict
 from reconciler.record.sightings import first_seen, sight
 from reconciler.record.store import Store
-from tests.unit.record_worlds import START, Time, finding, open_store
+from tests.unit.record_worlds import START, Time, finding
 
 
 @pytest.fixture
 def time() -> Time:
     return Time(passed=0)
-
-
-@pytest.fixture
-def store(tmp_path: Path, time: Time) -> Iterator[Store]:
-    with open_store(tmp_path, time) as store:
-        yield store
 
 
 def server(id_: str = "i-1", verdict: Verdict = Verdict.FAIL, rule: str = "health.target") -> Finding:

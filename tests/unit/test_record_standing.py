@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -24,17 +23,6 @@ from reconciler.record.store import Store
 from tests.unit.record_worlds import START, Time, open_store, outcome, repair
 
 NEW = ("approvals", "used_approvals", "acknowledgements", "breakers", "programs")
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def store(tmp_path: Path, time: Time) -> Iterator[Store]:
-    with open_store(tmp_path, time) as opened:
-        yield opened
 
 
 def journal_of(store: Store) -> Journal:

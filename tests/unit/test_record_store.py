@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,17 +14,6 @@ from reconciler.record import store as store_module
 from reconciler.record.ledger import entries
 from reconciler.record.store import Store
 from tests.unit.record_worlds import START, Time, finding, open_store
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def store(tmp_path: Path, time: Time) -> Iterator[Store]:
-    with open_store(tmp_path, time) as opened:
-        yield opened
 
 
 def test_a_run_is_there_from_its_beginning(store: Store, time: Time) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,18 +16,7 @@ from reconciler.record.journal import Journal, open_intents
 from reconciler.record.lease import Lease
 from reconciler.record.schema import LEDGER
 from reconciler.record.store import Store
-from tests.unit.record_worlds import Time, open_store, repair
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def store(tmp_path: Path, time: Time) -> Iterator[Store]:
-    with open_store(tmp_path, time) as opened:
-        yield opened
+from tests.unit.record_worlds import Time, repair
 
 
 def test_an_intent_checks_the_token_where_it_is_written(
