@@ -18,6 +18,7 @@ from reconciler.act.tools import Tools
 from reconciler.errors import StackmendError
 from reconciler.looking import Looking
 from reconciler.model import Declared, Finding, Fleet, Outcome, Unreadable, Urn, Value
+from reconciler.observe.clients import AccountUnverified
 from reconciler.observe.observe import locate_pending, observe
 from reconciler.observe.reads import Failed
 from reconciler.outside import Outside, StackEngine
@@ -166,7 +167,10 @@ class Acting:
                     current, changes = self._declared(), engine.changes
                 except StackmendError as error:
                     return Unreadable(f"the state could not be read again: {error}")
-            observed = observe(current, aws, only={group}, observers=self._looking.observers)
+            try:
+                observed = observe(current, aws, only={group}, observers=self._looking.observers)
+            except AccountUnverified as error:
+                return Unreadable(str(error))
             found = self._looking.marked(observed.fleets).get(group)
             if isinstance(found, Fleet):
                 # A server that leaves during a repair is still that repair's to write.

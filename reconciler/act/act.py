@@ -48,14 +48,14 @@ def act(plan: Plan, tools: Tools, *, dry_run: bool = False) -> tuple[Outcome, ..
     return tuple(work.outcomes)
 
 
-def _worse_off(ending: Ending, why: str, kept: str, still: str | None) -> Ending:
-    """What is told of a repair whose tenant is worse off: ``kept`` says why it was not taken back, if it was not."""
+def _worse_off(ending: Ending, why: str, kept: str, now: str) -> Ending:
+    """What is told of a repair whose tenant is worse off: ``kept`` says why it was not taken back, if it was not, and
+    ``now`` how the tenant is since it was."""
     did = "it healed what it was for" if ending.status is Status.HEALED else f"{ending.status.value}: {ending.reason}"
     told = f"{did}, but the tenant is worse off since: {why}"
     stop = "the tenant's repairs are paused"
     if kept:
         return replace(ending, status=Status.NOT_HEALED, reason=f"{told}; it was not taken back: {kept}; {stop}")
-    now = f"is still worse off: {still}" if still else "is well again"
     back = f"what it changed was brought back as it was found, and the tenant {now}"
     return replace(ending, status=Status.ROLLED_BACK, reason=f"{told}; {back}; {stop}")
 
@@ -71,7 +71,8 @@ class _Work:
 
     def __init__(self, tools: Tools, dry_run: bool, deadlines: Mapping[str, Deadline]) -> None:
         self.writer = NotingWriter(tools.aws)
-        self.tools, self.dry_run, self.deadlines = replace(tools, aws=self.writer), dry_run, deadlines
+        self.tools = replace(tools, aws=self.writer, noted=self.writer.note)
+        self.dry_run, self.deadlines = dry_run, deadlines
         self.open: dict[Repair, _Open] = {}
         self.outcomes: list[Outcome] = []
         self.ended: dict[str, Status] = {}
@@ -150,9 +151,9 @@ class _Work:
             finally:
                 if self.tools.pause is not None:
                     self.tools.pause(tenant, f"it is worse off since a repair: {why}")
-        still = wellbeing.worse(before, self.tools) if not all(kept.values()) else {}
+        now = wellbeing.again(before, self.tools) if not all(kept.values()) else {}
         return [
-            (r, _worse_off(ending, found[r.tenant], kept[r.tenant], still.get(r.tenant or "")))
+            (r, _worse_off(ending, found[r.tenant], kept[r.tenant], now.get(r.tenant or "", "")))
             if r.tenant in found and (r, ending) in written
             else (r, ending)
             for r, ending in endings

@@ -30,11 +30,11 @@ class Writes:
     def __init__(self, aws: AwsWriter, journal: Journal, repair: Repair) -> None:
         self._aws, self._journal, self._repair = aws, journal, repair
 
-    def _write(self, service: str, operation: str, names: tuple[str, ...], **parameters: Any) -> None:
+    def _write(self, service: str, operation: str, names: tuple[str, ...], **parameters: Any) -> Any:
         self._journal.ensure_held([self._repair.tenant] if self._repair.tenant is not None else [])
         permitted = {f"{service}:{pascal(operation)}"}
         with self._aws.permit(self._repair, operations=permitted, resources=names):
-            self._call(service, operation, **parameters)
+            return self._call(service, operation, **parameters)
 
     def _call(self, service: str, operation: str, **parameters: Any) -> Any:
         try:
@@ -64,7 +64,8 @@ class FleetWrites(Writes):
     """Changes one auto scaling group, server by server.
 
     Permissions: autoscaling:SetDesiredCapacity, autoscaling:SetInstanceHealth,
-    autoscaling:TerminateInstanceInAutoScalingGroup, elasticloadbalancing:DeregisterTargets.
+    autoscaling:TerminateInstanceInAutoScalingGroup, autoscaling:UpdateAutoScalingGroup,
+    elasticloadbalancing:DeregisterTargets.
     """
 
     def __init__(self, aws: AwsWriter, journal: Journal, repair: Repair, group: str) -> None:
@@ -75,6 +76,10 @@ class FleetWrites(Writes):
         names = (self._group,)
         parameters = {"AutoScalingGroupName": self._group, "DesiredCapacity": count, "HonorCooldown": False}
         self._write("autoscaling", "set_desired_capacity", names, **parameters)
+
+    def set_minimum(self, count: int) -> None:
+        parameters = {"AutoScalingGroupName": self._group, "MinSize": count}
+        self._write("autoscaling", "update_auto_scaling_group", (self._group,), **parameters)
 
     def terminate(self, instance: str, *, shrink: bool) -> None:
         """End one server; the group drains and deregisters it. ``shrink``: the group gets no other one for it."""

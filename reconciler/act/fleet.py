@@ -8,12 +8,21 @@ from collections.abc import Collection
 from reconciler.model import Fleet, Member, Unreadable
 
 _LEAVING = ("Terminating", "Terminated", "Detaching", "Detached")
+_ASIDE = ("Standby", "EnteringStandby", "Warmed")
 _DEAD = frozenset({"terminated", "shutting-down"})
 
 
 def leaving(member: Member) -> bool:
     """Whether the group has let go of it already."""
     return member.lifecycle.startswith(_LEAVING)
+
+
+def aside(member: Member) -> bool:
+    """Whether it is kept beside the group, by a person (on standby) or in a warm pool: no size of the group counts it.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-enter-exit-standby.html
+    """
+    return member.lifecycle.startswith(_ASIDE)
 
 
 def dead(member: Member) -> bool:
@@ -44,34 +53,35 @@ def may_leave(member: Member, fleet: Fleet, floor: int) -> bool:
     return not serves or others >= floor
 
 
-def surplus(fleet: Fleet, bad: Collection[str], floor: int) -> Member | None:
+def surplus(fleet: Fleet, bad: Collection[str], rejected: Collection[str], floor: int) -> Member | None:
     """The server to take out of a fleet that is one too large, or None if none may leave.
 
-    First one that does not serve, newcomers before the ones that were to be replaced (``bad``); then one that was to be
-    replaced anyway, if enough others are healthy; then the newest. Where nothing was to be replaced, one that failed
-    goes before one that is still starting: that one is about to serve. Never one that is compromised: it is isolated.
+    First a ``rejected`` newcomer; then one that does not serve, newcomers before the ones that were to be replaced
+    (``bad``); then one that was to be replaced anyway, if enough others are healthy; then the newest. Where nothing was
+    to be replaced, one that failed goes before one that is still starting: that one is about to serve. Never one that
+    is compromised (it is isolated), nor one that somebody has put aside.
     """
-    candidates = [m for m in fleet.members if not leaving(m) and not m.compromised and may_leave(m, fleet, floor)]
+    staying = [m for m in fleet.members if not leaving(m) and not aside(m)]
+    candidates = [m for m in staying if not m.compromised and may_leave(m, fleet, floor)]
 
-    def order(member: Member) -> tuple[bool, bool, bool, float]:
+    def order(member: Member) -> tuple[bool, bool, bool, bool, float]:
         serves, old = serving(member, fleet) is not False, member.instance_id in bad
         starts = not bad and member.target == "initial"
         age = -member.launched.timestamp() if member.launched else 0.0
-        return serves, (not old if serves else old), starts, age
+        return member.instance_id not in rejected, serves, (not old if serves else old), starts, age
 
     return min(candidates, key=order, default=None)
 
 
 def superfluous(
-    fleet: Fleet, base: int, bad: Collection[str], rejected: Collection[str], floor: int
+    fleet: Fleet, size: int, bad: Collection[str], rejected: Collection[str], floor: int
 ) -> str | int | None:
-    """What makes a fleet that is larger than ``base`` smaller: the server to leave, ``rejected`` newcomers first, or
+    """What makes a fleet that is larger than ``size`` smaller: the server to leave, ``rejected`` newcomers first, or
     another size where servers that were asked for never came; None if none may leave."""
-    staying = [m for m in fleet.members if not leaving(m)]
-    if len(staying) < fleet.desired:
-        return max(base, len(staying))
-    member = next((m for m in staying if m.instance_id in rejected and may_leave(m, fleet, floor)), None)
-    member = member or surplus(fleet, bad, floor)
+    staying = sum(not leaving(m) and not aside(m) for m in fleet.members)
+    if staying < fleet.desired:
+        return max(size, staying)
+    member = surplus(fleet, bad, rejected, floor)
     return member.instance_id if member else None
 
 

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.act.aws_writes import AwsCallFailed, Writes
+from reconciler.act.tools import Tools
 from reconciler.model import Repair
-from reconciler.ports import AwsWriter, Journal
 from tenancy.tags import CELL, FORENSIC, KEEP_UNTIL, NAME, QUARANTINE_GROUP, QUARANTINED_FROM, TENANT
 
 Row = Mapping[str, Any]
+_LET_GO = ("Detaching", "Detached")
 
 
 class Isolation(Writes):
@@ -20,9 +21,9 @@ class Isolation(Writes):
     Permissions: ``quarantine.STRATEGY.permissions`` and ``dispose.STRATEGY.permissions``.
     """
 
-    def __init__(self, aws: AwsWriter, journal: Journal, repair: Repair, group: str, instance: str, cell: str) -> None:
-        super().__init__(aws, journal, repair)
-        self._group, self._instance, self._cell = group, instance, cell
+    def __init__(self, tools: Tools, repair: Repair, group: str, instance: str) -> None:
+        super().__init__(tools.aws, tools.journal, repair)
+        self._tools, self._group, self._instance = tools, group, instance
 
     # --- reads ---------------------------------------------------------------------------------------------
 
@@ -38,10 +39,10 @@ class Isolation(Writes):
     def tags(self) -> dict[str, str]:
         return {tag["Key"]: tag.get("Value", "") for tag in self.server().get("Tags", ())}
 
-    def in_a_group(self) -> bool:
-        """Whether any auto scaling group has it."""
+    def in_a_group(self, *, or_leaving: bool) -> bool:
+        """Whether any auto scaling group has it, or only still drains it after it was told to let go of it."""
         answer = self._call("autoscaling", "describe_auto_scaling_instances", InstanceIds=[self._instance])
-        return bool(answer["AutoScalingInstances"])
+        return any(or_leaving or row["LifecycleState"] not in _LET_GO for row in answer["AutoScalingInstances"])
 
     def isolated(self) -> bool:
         """Whether every interface of it has nothing but a security group without rules."""
@@ -55,8 +56,12 @@ class Isolation(Writes):
         return len(groups) == len(ids) and all(_without_rules(g) for g in groups)
 
     def volumes(self) -> list[Row]:
+        """What is attached to it. Raises AwsCallFailed where the list lacks one of which the server itself says so."""
         attached = [{"Name": "attachment.instance-id", "Values": [self._instance]}]
         found: list[Row] = self._call("ec2", "describe_volumes", Filters=attached)["Volumes"]
+        mapped = {d["Ebs"]["VolumeId"] for d in self.server().get("BlockDeviceMappings", ()) if "Ebs" in d}
+        if unlisted := sorted(mapped.difference(v["VolumeId"] for v in found)):
+            raise AwsCallFailed("its volumes are not all listed", where=self._instance, why=", ".join(unlisted))
         return found
 
     def snapshots(self) -> dict[str, Row]:
@@ -117,7 +122,7 @@ class Isolation(Writes):
         if not found:
             # Without the cell's tag: it is not of the stack, and must not look like something the state has lost.
             tags = {NAME: QUARANTINE_GROUP, TENANT: self._repair.tenant or "", QUARANTINED_FROM: self._group}
-            self._write(
+            made = self._write(
                 "ec2",
                 "create_security_group",
                 (QUARANTINE_GROUP, network, self._group),
@@ -126,7 +131,7 @@ class Isolation(Writes):
                 VpcId=network,
                 TagSpecifications=[_specification("security-group", tags)],
             )
-            found = self._call("ec2", "describe_security_groups", Filters=filters)["SecurityGroups"]
+            found = [self._once_shown(made["GroupId"])]
         if len(found) != 1:
             why = f"there are {len(found)} of that name"
             raise AwsCallFailed("the security group of the quarantine is not known", where=network, why=why)
@@ -140,11 +145,23 @@ class Isolation(Writes):
                 self._write("ec2", f"revoke_security_group_{operation}", (id_, *named), **parameters)
         return id_
 
+    def _once_shown(self, group: str) -> Row:
+        """A security group that was just made: for a while EC2 may answer as if it were not there yet."""
+        only = [{"Name": "group-id", "Values": [group]}]
+        clock, pace = self._tools.clock, self._tools.pace
+        started = clock()
+        while not (rows := self._call("ec2", "describe_security_groups", Filters=only)["SecurityGroups"]):
+            if clock() - started > pace.patience:
+                raise AwsCallFailed("the security group of the quarantine does not show yet", where=group)
+            self._tools.wait(pace.poll)
+        found: Row = rows[0]
+        return found
+
     def snapshot(self, volume: str, until: str) -> None:
         tags = {
             NAME: f"{self._instance} {volume}",
             TENANT: self._repair.tenant or "",
-            CELL: self._cell,
+            CELL: self._tools.declared.cell,
             FORENSIC: self._instance,
             KEEP_UNTIL: until,
         }

@@ -17,11 +17,14 @@ class NotingWriter:
         self._writer = writer
         self.permitted: set[str] = set()
 
+    def note(self, repair: Repair) -> None:
+        self.permitted.add(repair.id)
+
     def client(self, service: str) -> Any:
         return self._writer.client(service)
 
     @contextmanager
     def permit(self, repair: Repair, *, operations: Collection[str], resources: Collection[str]) -> Iterator[object]:
         with self._writer.permit(repair, operations=operations, resources=resources) as granted:
-            self.permitted.add(repair.id)
+            self.note(repair)
             yield granted

@@ -168,8 +168,8 @@ def _right_size(repair: Repair, tools: Tools) -> str:
     if size is None or surge.base <= size:
         return ""
     # A rollout adds one server at a time, an image refresh a batch; more are not their doing.
-    added = min(tools.pace.batch, len(repair.members)) if repair.strategy == "refresh-image" else 1
-    surge.base = max(size, surge.base - added)
+    surge.asked = min(tools.pace.batch, len(repair.members)) if repair.strategy == "refresh-image" else 1
+    surge.base = size
     try:
         return "" if surge.give_back() else "the fleet still has a server too many, and none may leave"
     except AwsCallFailed as error:

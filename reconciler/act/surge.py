@@ -15,6 +15,9 @@ from reconciler.act.tools import Ending, Interrupted, Tools
 from reconciler.errors import LeaseLost, RepairRefused, StackmendError, TenantPaused
 from reconciler.model import SERVERS, Fleet, Repair, Status, Urn
 
+_HELD = "Pending:Wait"
+_NOBODY = ""
+"""Who leaves a fleet that is of its size."""
 _NOT_OURS = (Interrupted, LeaseLost, TenantPaused)
 """What ends a repair where it is; the next pass puts right what it left."""
 
@@ -22,12 +25,14 @@ _NOT_OURS = (Interrupted, LeaseLost, TenantPaused)
 class Surge:
     """A group that gets servers on top of its own, and gives as many back. Raises RepairRefused if it must not.
 
-    ``base`` is the size that the fleet comes back to: the one found at the start, never the declared one, so that
-    what an autoscaler added under load is not taken away.
+    It gives back what it has ``asked`` for, and never goes below ``base``, the size found at the start: what an
+    autoscaler added under load, before or meanwhile, is not taken away.
     """
 
-    def __init__(self, repair: Repair, tools: Tools) -> None:
-        resource = tools.declared.resources.get(repair.urns[0]) if len(repair.urns) == 1 else None
+    def __init__(self, repair: Repair, tools: Tools, group: Urn | None = None) -> None:
+        """``group`` is the one of the repair's resources that is meant; none is needed if there is only one."""
+        urns = repair.urns if group is None else (group,)
+        resource = tools.declared.resources.get(urns[0]) if len(urns) == 1 else None
         if resource is None:
             raise RepairRefused("servers are replaced in exactly one declared group", where=repair.id)
         if resource.tenant != repair.tenant:
@@ -44,25 +49,32 @@ class Surge:
             raise RepairRefused("the servers of this group are not touched", where=self.group, why=why, todo=todo)
         self.found = fleet
         self.base = fleet.desired
-        self.grown = False
+        self.asked = 0
+        """How many servers it has on top, which leave again in one way or the other."""
+        self.bad: tuple[str, ...] = ()
+        """The servers that are to leave."""
         self.declared_size = resource.size
         # Where somebody else sizes it, what it is to have is what AWS says.
         self.floor = tools.floor(self.group, fleet.desired if resource.size is None else resource.size)
         self.rejected: frozenset[str] = frozenset()
-        """Healthy newcomers that are not to stay: they go back, and not the server they were to replace."""
+        """Newcomers that are not to stay: they go back, and not the server they were to replace."""
+        self._known: frozenset[str] | None = None
+        """While newcomers prove themselves: who was there before them. Until then none of them is to stay."""
 
     def grow(self, fleet: Fleet, by: int = 1) -> Ending | None:
         """So many servers more, proven; or what became of the attempt."""
         known = frozenset(m.instance_id for m in fleet.members)
         self.tell(f"{by} new first: {self.base} to {self.base + by} servers")
-        self.grown = True
+        self.asked, self._known = by, known
         self.writes.set_desired(self.base + by)
         if self.proven(known, by):
+            self._known = None
             return None
         new = [m for m in self.see().members if m.instance_id not in known]
         ending = self.roll_back(self.what_became_of_newcomers(known))
-        # Where none was launched, it was not what it would have been launched from.
-        return replace(ending, bad_image=_launched(fleet) if new else "")
+        # Where none was launched, or a lifecycle hook held it, it was not what it would have been launched from.
+        tried = any(not m.lifecycle.startswith(_HELD) and m.outdated is not True for m in new)
+        return replace(ending, bad_image=_launched(fleet) if tried else "")
 
     def proven(self, known: frozenset[str], count: int = 1) -> bool:
         """Wait for ``count`` servers that were not known before and that stay healthy for the bake time."""
@@ -74,7 +86,9 @@ class Surge:
             now = clock()
             if isinstance(fleet, Fleet):
                 limit = fleet.grace_seconds + pace.patience + pace.bake
-                since = {m.instance_id: since.get(m.instance_id, now) for m in fleet.healthy}
+                # One that a warm pool still had of an earlier template is no proof of what is launched now.
+                fit = [m for m in fleet.healthy if m.outdated is not True]
+                since = {m.instance_id: since.get(m.instance_id, now) for m in fit}
                 if sum(now - first >= pace.bake for i, first in since.items() if i not in known) >= count:
                     return True
             if now - started > limit:
@@ -84,7 +98,11 @@ class Surge:
     def what_became_of_newcomers(self, known: frozenset[str]) -> str:
         """The reason that a replacement failed, for people."""
         new = [m for m in self.see().members if m.instance_id not in known]
-        told = ", ".join(f"{m.instance_id} is {m.state}, target {m.target} {m.target_reason}".rstrip() for m in new)
+        told = ", ".join(
+            f"{m.instance_id} is {m.state}, {m.lifecycle}, target {m.target} {m.target_reason}".rstrip()
+            + (", and not of what the group launches now" if m.outdated is True else "")
+            for m in new
+        )
         return f"no new server became healthy: {told or 'none was launched'}"
 
     def careful(self, work: Callable[[], Ending]) -> Ending:
@@ -96,13 +114,13 @@ class Surge:
         except AwsCallFailed as error:
             return self.roll_back(str(error))
         except StackmendError as error:
-            if not self.grown:
+            if not self.asked:
                 raise
             return self.roll_back(str(error))
 
     def roll_back(self, reason: str) -> Ending:
         """Give the additional server back and stop; nothing to give back if none was asked for."""
-        if not self.grown:
+        if not self.asked:
             return Ending(Status.NOT_HEALED, reason)
         self.tell(f"rolling back: {reason}")
         try:
@@ -116,10 +134,10 @@ class Surge:
         return Ending(Status.ROLLED_BACK, reason)
 
     def give_back(self) -> bool:
-        """Take one server out of a fleet that is larger than ``base``. False if none may leave in time.
+        """Take out as many servers as were asked for, while there are more than ``base``. False if not all may in time.
 
         For each size it acts once and then waits to see the effect: a stale look must not take out a second server. Nor
-        must it choose one: it takes two looks in a row that come to the same.
+        must it choose one, or say that all is done: it takes two looks in a row that come to the same.
         """
         clock, pace = self.tools.clock, self.tools.pace
         started = clock()
@@ -127,16 +145,26 @@ class Surge:
         chosen: str | int | None = None
         while True:
             fleet = self.see()
-            if fleet.desired <= self.base:
-                return True
+            size = max(self.base, fleet.desired - self.asked)
             before, chosen = chosen, None
-            if expected in (None, fleet.desired):
-                chosen = superfluous(fleet, self.base, self.repair.members, self.rejected, self.floor)
+            if fleet.desired <= size:
+                chosen = _NOBODY
+            elif expected in (None, fleet.desired):
+                chosen = superfluous(fleet, size, self.bad, self.rejected | self._unproven(fleet), self.floor)
             if chosen is not None and chosen == before:
+                if chosen == _NOBODY:
+                    self.asked = 0
+                    return True
                 expected, chosen, started = self.shrink(fleet, chosen), None, clock()
+                self.asked -= fleet.desired - expected
             if clock() - started > pace.patience:
                 return False
             self.tools.wait(pace.poll)
+
+    def _unproven(self, fleet: Fleet) -> frozenset[str]:
+        if self._known is None:
+            return frozenset()
+        return frozenset(m.instance_id for m in fleet.members) - self._known
 
     def shrink(self, fleet: Fleet, chosen: str | int) -> int:
         """One step down, as ``superfluous`` chose it; the size that the fleet has afterwards."""

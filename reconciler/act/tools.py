@@ -97,6 +97,8 @@ class Tools:
     """As ``look``, with the tenants' endpoints asked, too; None where nobody's are."""
     breaches: Callable[[Mapping[Urn, Mapping[str, Value]]], Sequence[Finding]] | None = None
     """What the rules would object to, or could not judge, if properties of some resources had these values."""
+    noted: Callable[[Repair], None] = lambda _: None
+    """Told of a repair that it writes something for which no permit of ``aws`` is asked."""
     pause: Callable[[str, str], None] | None = None
     """Pauses a tenant's repairs, with the reason, until a person resumes them."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)

@@ -67,8 +67,10 @@ def _earlier(repairs: Sequence[Repair], seen: Sequence[Finding], tools: Tools) -
     for repair in repairs:
         if repair.strategy != reapply.STRATEGY.name:
             raise RepairRefused(f"a {repair.strategy} cannot be taken back")
-        wrong = [f for f in seen if f.id in repair.finding_ids and f.verdict is Verdict.FAIL and f.accepted is None]
-        for finding in wrong:
+        # An update sets all properties of a resource: those as well whose differences somebody has accepted, or that
+        # came to differ after the plan was made.
+        wrong = [f for f in seen if f.urn in repair.urns and f.verdict is Verdict.FAIL]
+        for finding in (f for f in wrong if f.id in repair.finding_ids or f.kind is Kind.DRIFT):
             if finding.kind is Kind.COMPLIANCE:
                 raise RepairRefused(f"a breach is not brought back: {finding.message}")
             resource = tools.declared.resources.get(finding.urn)

@@ -7,6 +7,7 @@ sick before; a repair that uncovers a fault has not made it.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -51,8 +52,8 @@ def of(tenants: Collection[str | None], tools: Tools, *, without: Collection[Urn
     wanted: dict[Urn, int] = {}
     joining: set[Urn] = set()
     for group in (r for r in mine if r.type == GROUP):
-        fleet = tools.fleet(group.urn)
-        if isinstance(fleet, Fleet):
+        fleet = _seen(group.urn, tools)
+        if fleet is not None:
             serving[group.urn] = len(fleet.healthy)
             wanted[group.urn] = fleet.desired if group.size is None else group.size
             if any(m.state == "running" and m.target in JOINING for m in fleet.members):
@@ -70,6 +71,37 @@ def of(tenants: Collection[str | None], tools: Tools, *, without: Collection[Urn
             )
             found = ()
     return Wellbeing(serving, wanted, frozenset(joining), {(f.rule, f.urn): f for f in found if f.rule in RULES})
+
+
+def _seen(group: Urn, tools: Tools) -> Fleet | None:
+    try:
+        fleet = tools.fleet(group)
+    except LeaseLost:
+        raise
+    except StackmendError as error:
+        log.warning("how many servers serve cannot be seen", group=group, why=str(error))
+        return None
+    return fleet if isinstance(fleet, Fleet) else None
+
+
+def again(before: Wellbeing, tools: Tools) -> Mapping[str, str]:
+    """How each tenant that was well ``before`` is now that a repair was taken back, in words."""
+    still = worse(before, tools)
+    places: dict[str | None, set[object]] = defaultdict(set)
+    for group in before.serving:
+        if group in tools.declared.resources:
+            places[tools.declared.resources[group].tenant].add(group)
+    for key, finding in before.verdicts.items():
+        if finding.verdict is Verdict.PASS:
+            places[finding.tenant].add(key)
+    now = of(places, tools)
+    shown = {*now.serving, *(k for k, f in now.verdicts.items() if f.verdict is not Verdict.UNKNOWN)}
+    told = {}
+    for tenant in (t for t in places if t is not None):
+        told[tenant] = "is well again" if places[tenant] <= shown else "may be well again, which cannot be seen in full"
+        if tenant in still:
+            told[tenant] = f"is still worse off: {still[tenant]}"
+    return told
 
 
 def worse(before: Wellbeing, tools: Tools) -> Mapping[str, str]:

@@ -216,3 +216,22 @@ def test_an_update_for_another_reason_makes_no_group_smaller() -> None:
     fleet.desired = 2
     refuse_shrinking(other, fleet.world.tools)
     assert give_surplus_back(other, fleet.repair(0), fleet.world.tools) is False
+
+
+def test_a_refusal_after_servers_left_is_no_refusal() -> None:
+    """A repair of several resources whose surplus left, and which the engine's next plan refuses, has written."""
+    fleet = SimulatedFleet("healthy", "healthy", "unhealthy", maximum=6, floor=2, size=2)
+    network = resource("acme-net")
+    fleet.world.change(declared=declared(network, fleet.group))
+    fleet.world.breaks(network)
+    fleet.world.engine.would = {network.urn: ("create",), fleet.group.urn: ()}
+    fleet.world.engine.besides = list(resizing(fleet).steps)
+
+    def asked_again(_: Collection[Urn]) -> None:
+        if fleet.calls:
+            fleet.world.engine.would = {network.urn: ("delete",), fleet.group.urn: ()}
+
+    fleet.world.engine.preview_trouble = asked_again
+    (outcome,) = act(plan(repair("recreate", network, fleet.group)), fleet.world.tools)
+    assert (fleet.calls, outcome.status) == (["terminate"], Status.NOT_HEALED)
+    assert "part of it was done before" in outcome.reason

@@ -245,7 +245,7 @@ def test_one_look_does_not_choose_who_leaves() -> None:
 
     fleet.world.fleet = stale
     rollout = Rollout(fleet.repair(), fleet.world.tools)
-    rollout.base = 2
+    rollout.base, rollout.asked = 2, 1
     assert rollout.give_back()
     assert (fleet.calls, fleet.healthy, sick in fleet.members) == (["terminate"], 2, False)
 
@@ -402,8 +402,8 @@ def test_what_is_too_much_never_is_a_marked_server() -> None:
     fleet.members[first] = replace(fleet.members[first], compromised="x")
     seen = fleet.look(fleet.group.urn)
     assert isinstance(seen, Fleet)
-    assert surplus(seen, (), 1) not in (None, fleet.members[first])
-    assert surplus(seen, (), 2) is None
+    assert surplus(seen, (), (), 1) not in (None, fleet.members[first])
+    assert surplus(seen, (), (), 2) is None
 
 
 def test_a_group_that_others_size_may_stay_larger_and_the_outcome_says_so() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +12,20 @@ import pytest
 from reconciler.act.act import act
 from reconciler.act.steps import Step
 from reconciler.errors import EngineError, LeaseLost
-from reconciler.model import Finding, Fleet, Kind, Member, Outcome, Repair, Secret, Status, Unreadable, Urn, Value
+from reconciler.model import (
+    AcceptedBy,
+    Finding,
+    Fleet,
+    Kind,
+    Member,
+    Outcome,
+    Repair,
+    Secret,
+    Status,
+    Unreadable,
+    Urn,
+    Value,
+)
 from tests.unit.act_world import GROUP, World, declared, differs, plan, repair, resource
 
 RULE: dict[str, Value] = {"protocol": "tcp", "fromPort": 443}
@@ -224,3 +238,39 @@ def test_a_lost_lease_leaves_the_intent_open_and_the_tenant_paused() -> None:
     assert outcome.status is Status.INTERRUPTED
     assert tenant.world.journal.open == [0]
     assert (len(tenant.world.engine.ups), tenant.paused) == (1, ["acme"])
+
+
+@pytest.mark.parametrize(
+    "accepted", [None, AcceptedBy("kim", "until the move is over", datetime(2027, 1, 1, tzinfo=UTC))]
+)
+def test_all_that_the_update_overwrote_is_brought_back(accepted: AcceptedBy | None) -> None:
+    """A difference that somebody has accepted, or that is newer than the plan, was overwritten with the rest."""
+    tenant = Tenant()
+    tenant.world.broken[WALL.urn].append(replace(differs(WALL, "tags", {"a": "by hand"}), accepted=accepted))
+    outcome = tenant.act()
+    assert tenant.asked == [{WALL.urn: {"ingress": OPENED, "tags": {"a": "by hand"}}}]
+    assert outcome.status is Status.ROLLED_BACK
+
+
+def test_a_second_difference_that_is_not_known_keeps_all() -> None:
+    """What is overwritten beside it and cannot be brought back keeps the whole repair as it is."""
+    tenant = Tenant()
+    tenant.world.broken[WALL.urn].append(differs(WALL, "policy", "{ }"))
+    (outcome,) = act(
+        plan(Repair("reapply", "acme", (WALL.urn,), (tenant.found[0].id,), "it differs")), tenant.world.tools
+    )
+    assert outcome.status is Status.NOT_HEALED
+    assert "rights are not given back" in outcome.reason
+
+
+def test_what_cannot_be_seen_is_not_told_to_be_well() -> None:
+    """F23: where the fleet cannot be read after all was brought back, nobody says that the tenant is well again."""
+    tenant = Tenant()
+
+    def fleet(group: Urn) -> Fleet | Unreadable:
+        return Unreadable("Throttling") if len(tenant.world.engine.ups) == 2 else tenant.fleet(group)
+
+    tenant.world.fleet = fleet
+    outcome = tenant.act()
+    assert outcome.status is Status.ROLLED_BACK
+    assert "may be well again, which cannot be seen in full" in outcome.reason

@@ -12,6 +12,7 @@ from reconciler.act import wellbeing
 from reconciler.act.act import act
 from reconciler.detect import health
 from reconciler.model import Finding, Fleet, Kind, Member, Outcome, Repair, Severity, Status, Urn, Verdict
+from reconciler.observe.clients import AccountUnverified
 from tests.unit.act_world import GROUP, World, declared, finding, plan, repair, resource
 
 ALARM, BALANCER = "aws:cloudwatch/metricAlarm:MetricAlarm", "aws:lb/loadBalancer:LoadBalancer"
@@ -194,3 +195,20 @@ def test_the_rules_it_listens_to_exist() -> None:
     """The verdicts it compares are ones that detection gives, on types that it knows."""
     assert not wellbeing.RULES - health.RULES.keys()
     assert health.ALARM_TYPE in wellbeing.WATCHED
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_look_at_how_the_tenant_is_that_fails_ends_no_pass(*, after: bool) -> None:
+    """F11: where nobody says whose credentials these are, other tenants' repairs go on all the same."""
+    first, second, servers = resource("acme-vpc"), resource("globex-vpc"), resource("acme-servers", GROUP)
+    world = World(declared(first, second, servers))
+    world.breaks(first, second)
+
+    def fleet(group: Urn) -> Fleet:
+        if bool(world.engine.ups) is after:
+            raise AccountUnverified("STS did not say whose credentials these are")
+        return Fleet(group, "servers", 1, 0, 1, (Member("i-1", "a", "InService", "running", "healthy"),))
+
+    world.fleet = fleet
+    outcomes = act(plan(repair("reapply", first), replace(repair("reapply", second), alone=True)), world.tools)
+    assert [o.status for o in outcomes] == [Status.HEALED, Status.HEALED]

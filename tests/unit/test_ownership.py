@@ -18,7 +18,7 @@ from reconciler.observe.clients import Clients
 from reconciler.ownership import Ownership, sighted
 from reconciler.wiring import GuardedWriter, ReadOnlyJournal
 from tenancy.tags import QUARANTINE_GROUP
-from tests.unit.act_world import GROUP, declared, resource
+from tests.unit.act_world import GROUP, World, declared, resource
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 MINE, THEIRS, STRAY, GONE = (f"i-{c * 17}" for c in "abcd")
@@ -122,8 +122,9 @@ def test_a_tag_may_speak_of_another_resource(clients: Clients, sent: list[str]) 
     written is refused."""
     finding = f"arn:aws:guardduty:{REGION}:{ACCOUNT}:detector/1/finding/2"
     writer = GuardedWriter(clients, WORLD, SEEN)
+    tools = replace(World(WORLD).tools, aws=writer, journal=Held())
     with pytest.raises(Exception, match="Sent"):
-        Isolation(writer, Held(), ROLLOUT, "acme-asg", MINE, "dev").mark(reason=finding)
+        Isolation(tools, ROLLOUT, "acme-asg", MINE).mark(reason=finding)
     assert len(sent) == 1
     with pytest.raises(WriteRefused), writer.permit(ROLLOUT, operations={"ec2:CreateTags"}, resources={THEIRS}):
         writer.client("ec2").create_tags(Resources=[THEIRS], Tags=[{"Key": "a", "Value": THEIRS}])

@@ -38,6 +38,7 @@ def _prepare(repair: Repair, tools: Tools) -> None:
     if after != before:
         tools.journal.ensure_held([repair.tenant] if repair.tenant is not None else [])
         tools.progress(repair, f"taking {id_} into the state in place of {resource.id}")
+        tools.noted(repair)
         tools.state.import_(after)
 
 

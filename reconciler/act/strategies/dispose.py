@@ -25,7 +25,7 @@ def _run(repair: Repair, tools: Tools) -> Ending:
         raise RepairRefused("the fleet cannot be seen now", where=resource.urn, why=fleet.reason)
     ended: list[str] = []
     for instance in repair.members:
-        server = Isolation(tools.aws, tools.journal, repair, fleet.name, instance, tools.declared.cell)
+        server = Isolation(tools, repair, fleet.name, instance)
         if reason := _objection(server, fleet.name, tools.now()):
             before = f"; ended before: {', '.join(ended)}" if ended else ""
             return Ending(Status.REFUSED, f"{instance} stays: {reason}{before}")
@@ -46,7 +46,7 @@ def _objection(server: Isolation, group: str, now: datetime) -> str:
         return f"its tag {KEEP_UNTIL} is not a moment"
     if until.tzinfo is None or until > now:
         return f"it is to be kept until {until}"
-    if server.in_a_group():
+    if server.in_a_group(or_leaving=True):
         return "a group has it"
     if not server.isolated():
         return "it is not cut off from the network, so it may be in use"

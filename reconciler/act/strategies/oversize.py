@@ -9,7 +9,6 @@ https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-terminati
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from reconciler.act.steps import EnginePlan, Step
 from reconciler.act.surge import Surge
@@ -17,7 +16,7 @@ from reconciler.act.tools import Tools
 from reconciler.errors import LeaseLost, RepairRefused, StackmendError
 from reconciler.model import GROUP, SIZE, DeclaredResource, Fleet, Repair, Unreadable, Urn
 
-_MOST = "maxSize"
+_MOST, _LEAST = "maxSize", "minSize"
 
 
 def give_surplus_back(plan: EnginePlan, repair: Repair, tools: Tools) -> bool:
@@ -28,15 +27,19 @@ def give_surplus_back(plan: EnginePlan, repair: Repair, tools: Tools) -> bool:
     given = False
     for step, group in _updated(plan, tools):
         limit = _limit(step, group) if _resizes(step) else None
-        if step.urn not in repair.urns or limit is None or (desired := _fleet(step.urn, tools).desired) <= limit:
+        if step.urn not in repair.urns or limit is None or (fleet := _fleet(step.urn, tools)).desired <= limit:
             continue
-        surge = Surge(replace(repair, urns=(step.urn,), members=()), tools)
+        surge = Surge(repair, tools, step.urn)
         surge.floor = tools.floor(step.urn, limit)
-        for surge.base in range(desired - 1, limit - 1, -1):
-            if not surge.give_back():
-                raise RepairRefused(
-                    f"the group has more than its {limit} servers, and none of them may leave now", where=step.urn
-                )
+        surge.base, surge.asked = limit, fleet.desired - limit
+        least = group.inputs.get(_LEAST)
+        if fleet.minimum > limit and _LEAST in step.changed and isinstance(least, int | float) and least <= limit:
+            # AWS ends no server of a group that is at its least size.
+            surge.writes.set_minimum(int(least))
+        if not surge.give_back():
+            raise RepairRefused(
+                f"the group has more than its {limit} servers, and none of them may leave now", where=step.urn
+            )
         given = True
     return given
 

@@ -39,9 +39,7 @@ class Quarantine(Rollout):
 
     def replace(self, instance: str) -> Ending:
         fleet = self.see()
-        server = Isolation(
-            self.tools.aws, self.tools.journal, self.repair, fleet.name, instance, self.tools.declared.cell
-        )
+        server = Isolation(self.tools, self.repair, fleet.name, instance)
         member = find(fleet, instance)
         if member is not None and dead(member):
             return self.bury(member, fleet)
@@ -53,11 +51,11 @@ class Quarantine(Rollout):
                 server.keep_until(self.tools.now() + timedelta(hours=self.tools.pace.keep_hours))
             if ending := self.detach(server, member, fleet):
                 return ending
-            whole = fleet.desired > self.base or self.grown
-            self.grown = False
+            whole = fleet.desired > self.base or self.asked > 0
+            self.asked = 0
         elif server.tags().get(QUARANTINED_FROM) != fleet.name:
             return Ending(Status.REFUSED, f"{instance} is not a server of {fleet.name}, and no quarantine took it out")
-        elif server.in_a_group():
+        elif server.in_a_group(or_leaving=False):
             return Ending(
                 Status.REFUSED, f"{instance} is said to have been taken out of {fleet.name}, but a group has it"
             )
@@ -82,7 +80,7 @@ class Quarantine(Rollout):
         below = f"without {instance} the fleet would have fewer than {self.floor} healthy servers"
         if not may_leave(member, fleet, self.floor):
             if grown:
-                self.grown = True
+                self.asked = fleet.desired - self.base
                 return self.roll_back(below)
             if fleet.desired + 1 > fleet.maximum:
                 why = f"the group is at its maximum of {fleet.maximum}, and its floor needs {instance}"
@@ -95,7 +93,7 @@ class Quarantine(Rollout):
                 return self.spare(server, instance, fleet)
             if now is not None and not may_leave(now, fleet, self.floor):
                 return self.roll_back(below)
-            grown = True
+            grown = fleet.desired > self.base
         self.tell(f"{instance} leaves its group")
         server.detach(shrink=grown)
         return None
@@ -103,12 +101,12 @@ class Quarantine(Rollout):
     def spare(self, server: Isolation, instance: str, fleet: Fleet) -> Ending:
         """Nobody says any more that it was broken into: it stays, and what was begun is taken back."""
         server.forget()
-        self.grown = fleet.desired > self.base
+        self.asked = max(0, fleet.desired - self.base)
         others = [m for m in fleet.members if m.instance_id != instance and not m.compromised and not leaving(m)]
         newest = max(others, key=lambda m: m.launched or datetime.min.replace(tzinfo=UTC), default=None)
         self.rejected = frozenset({newest.instance_id} if newest else ())
         words = "its mark was withdrawn: it stays"
-        return self.roll_back(words) if self.grown else Ending(Status.HEALED, words)
+        return self.roll_back(words) if self.asked else Ending(Status.HEALED, words)
 
     def preserve(self, server: Isolation) -> str:
         """Snapshots of all volumes; in words, what was kept."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.act.fleet import dead, find, may_leave
+from reconciler.act.fleet import aside, dead, find, may_leave
 from reconciler.act.strategies.base import Strategy
 from reconciler.act.strategies.rollout import STRATEGY as ROLLOUT
 from reconciler.act.strategies.rollout import Rollout
@@ -71,26 +71,34 @@ class Refresh(Rollout):
         fleet = self.see()
         if fleet.desired != self.base:
             return Ending(Status.NOT_HEALED, f"somebody else resized the group to {fleet.desired} meanwhile")
-        staying = [m for i in batch if (m := find(fleet, i)) is not None and not m.compromised]
+        staying = [m for i in batch if (m := find(fleet, i)) is not None and not m.compromised and not aside(m)]
         if not staying:
             return Ending(Status.HEALED)
         if ending := self.grow(fleet, by=len(staying)):
             return ending
         if reason := self.misplaced(fleet, staying[0]):
             return self.roll_back(reason)
+        gone: set[str] = set()
         for old in staying:
             fleet = self.see()
+            if fleet.desired <= self.base:
+                return Ending(Status.NOT_HEALED, "somebody else resized the group meanwhile")
             member = find(fleet, old.instance_id)
-            if member is None:
+            if member is None or aside(member):
                 continue
             if member.compromised:
                 return self.roll_back(f"{old.instance_id} was marked as compromised meanwhile")
-            if not may_leave(member, fleet, self.floor):
+            # A look may still show those that have just been told to leave.
+            rest = replace(fleet, members=tuple(m for m in fleet.members if m.instance_id not in gone))
+            if not may_leave(member, rest, self.floor):
                 why = f"without {old.instance_id} the fleet would have fewer than {self.floor} healthy servers"
                 return self.roll_back(why)
             self.writes.terminate(old.instance_id, shrink=True)
-        self.grown = False
-        gone = {m.instance_id for m in staying}
+            gone.add(old.instance_id)
+            self.asked -= 1
+        # Of those that left by themselves the group has taken the places, so there are as many too many.
+        if self.asked and not self.give_back():
+            return Ending(Status.NOT_HEALED, f"the fleet is {self.asked} servers too large, and none may leave")
         return self.until(lambda f: ", ".join(i for i in sorted(gone) if self.present(f, i)))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from reconciler.act import wellbeing
-from reconciler.act.fleet import astray, by_zone, dead, find, leaving, may_leave, serving
+from reconciler.act.fleet import aside, astray, by_zone, dead, find, leaving, may_leave, serving
 from reconciler.act.strategies.base import Strategy
 from reconciler.act.surge import Surge
 from reconciler.act.tools import Ending, Tools
@@ -24,6 +24,7 @@ class Rollout(Surge):
 
     def __init__(self, repair: Repair, tools: Tools) -> None:
         super().__init__(repair, tools)
+        self.bad = repair.members
         self.members = by_zone(self.found, repair.members)
         self._well: wellbeing.Wellbeing | None = None
         self._asked: set[str] = set()
@@ -92,6 +93,9 @@ class Rollout(Surge):
         if member is None:
             self.tell("it left already; waiting for the group to replace it")
             return self.until_whole(without=instance)
+        if aside(member):
+            self.tell(f"{instance} is on standby: it stays")
+            return Ending(Status.HEALED)
         if dead(member):
             return self.bury(member, fleet)
         if member.compromised:
@@ -107,7 +111,7 @@ class Rollout(Surge):
         if fleet.desired <= self.base:
             return Ending(Status.NOT_HEALED, "somebody else resized the group meanwhile")
         member = find(fleet, instance)
-        if member is None:
+        if member is None or aside(member):
             return Ending(Status.HEALED) if self.give_back() else Ending(Status.NOT_HEALED, "one server too many")
         if member.compromised:
             return self.roll_back(f"{instance} was marked as compromised meanwhile: it is isolated, not ended")
@@ -115,7 +119,7 @@ class Rollout(Surge):
             return self.roll_back(f"without {instance} the fleet would have fewer than {self.floor} healthy servers")
         self.tell(f"the new server is healthy; {instance} leaves")
         self.writes.terminate(instance, shrink=True)
-        self.grown = False
+        self.asked -= 1
         return self.until(lambda f: f"{instance} has not left yet" if self.present(f, instance) else "")
 
     def misplaced(self, before: Fleet, member: Member) -> str:
