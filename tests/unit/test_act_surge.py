@@ -14,6 +14,7 @@ from reconciler.act.act import act
 from reconciler.act.steps import Step
 from reconciler.act.strategies.refresh_image import Refresh
 from reconciler.act.strategies.rollout import Rollout
+from reconciler.act.surge import Surge
 from reconciler.model import Fleet, Kind, Repair, Status, Unreadable, Urn, Verdict
 from tests.unit.act_fleet import Killed, Newcomers, SimulatedFleet
 from tests.unit.act_world import GROUP, finding, plan, repair
@@ -169,6 +170,26 @@ def test_a_look_behind_the_batch_keeps_the_floor() -> None:
     assert fleet.calls.count("terminate") >= 1
 
 
+def test_looks_behind_name_nobody_twice() -> None:
+    """F08: of two that are given back each leaves once, also while looks still show the fleet as it was before."""
+    fleet = SimulatedFleet(*["healthy"] * 5, maximum=8, floor=3, size=3)
+    sizes = [fleet.look(fleet.group.urn)]
+    told: list[str] = []
+    terminate = fleet.world.aws.answers["terminate_instance_in_auto_scaling_group"]
+
+    def noted(parameters: dict[str, Any]) -> Any:
+        told.append(parameters["InstanceId"])
+        return terminate(parameters)
+
+    late = iter(range(3))
+    fleet.world.aws.answers["terminate_instance_in_auto_scaling_group"] = noted
+    fleet.world.fleet = lambda group: sizes[0] if len(told) == 1 and next(late, 3) < 3 else fleet.look(group)
+    surge = Surge(fleet.repair(), fleet.world.tools)
+    surge.base, surge.asked = 3, 2
+    assert surge.give_back()
+    assert (len(set(told)), len(told), fleet.desired) == (2, 2, 3)
+
+
 def with_standby(fleet: SimulatedFleet) -> None:
     """A group counts no server on standby."""
     staying = fleet._staying
@@ -199,6 +220,7 @@ def test_a_server_on_standby_is_left_alone(*, refresh: bool) -> None:
     work = fleet.repair(0, 1)
     (Refresh if refresh else Rollout)(work, fleet.world.tools).run()
     assert second in fleet.members
+    assert fleet.calls == ["set_desired_capacity", "terminate"]
 
 
 def test_a_server_on_standby_is_none_too_many() -> None:
