@@ -116,11 +116,58 @@ def test_tls_only_reads_the_policy_by_meaning(changes: dict[str, Any], expected:
         ({"Effect": "Deny", "Action": "*", "Resource": "*"}, PASS),
         ({"Effect": "Allow", "Action": "ec2:DescribeInstances", "Resource": "*"}, PASS),
         ({"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}, PASS),
+        ({"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::*"}, FAIL),
+        ({"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::*/*"}, FAIL),
+        ({"Effect": "Allow", "Action": "S3:*", "Resource": "arn:aws:s3:*"}, FAIL),
+        ({"Effect": "Allow", "Action": "iam:*", "Resource": "arn:aws:iam::*:*"}, FAIL),
+        ({"Effect": "Allow", "Action": "iam:*", "Resource": "arn:*:i?m::123456789012:*"}, FAIL),
+        ({"Effect": "Allow", "Action": "i*:*", "Resource": "arn:aws:iam::123456789012:*"}, FAIL),
+        ({"Effect": "Allow", "Action": "iam:?*", "Resource": "*"}, FAIL),
+        ({"Effect": "Allow", "Action": "iam:**", "Resource": "*"}, FAIL),
+        ({"Effect": "Allow", "Action": "*:?*", "Resource": "arn:x"}, FAIL),
+        ({"Effect": "Allow", "Action": "s3:*", "Resource": ["arn:aws:s3:::x/*", "arn:aws:logs:*:*:*"]}, PASS),
+        ({"Effect": "Allow", "Action": "iam:Get*", "Resource": "arn:aws:iam::*:*"}, PASS),
+        ({"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::${*}"}, PASS),
     ],
 )
 def test_wildcards(statement: dict[str, Any], expected: Verdict) -> None:
     """T06: what gives too much is found wherever it stands; a wide denial is no grant."""
     assert verdict("iam-no-wildcard", policy=json.dumps({"Statement": [statement]})) is expected
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ({"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3"}}, PASS),
+        ({"StringEquals": {"AWS:principalorgid": ["o-a1b2c3", "o-d4e5f6"]}}, PASS),
+        ({"StringEquals": {"aws:SourceAccount": "123456789012"}, "Bool": {"aws:SecureTransport": "true"}}, PASS),
+        ({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::123456789012:role/acme-*"}}, PASS),
+        ({"ArnEquals": {"aws:SourceArn": "arn:aws:s3:::acme-data-*"}}, PASS),
+        ({"StringEquals": {"token.actions.githubusercontent.com:sub": "repo:acme/web:ref:refs/heads/main"}}, PASS),
+        ({"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "o-a1b2c3/r-ab12/*"}}, PASS),
+        ({"StringEquals": {"aws:PrincipalOrgID": "${aws:ResourceOrgID}"}}, PASS),
+        ({"StringEquals": {"aws:PrincipalOrgID": "${aws:PrincipalOrgID}"}}, FAIL),
+        ({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::${aws:PrincipalAccount}:role/acme"}}, FAIL),
+        ({"Bool": {"aws:SecureTransport": "true"}}, FAIL),
+        ({"StringEquals": {"sts:ExternalId": "acme"}}, FAIL),
+        ({"StringLike": {"aws:PrincipalArn": "*"}}, FAIL),
+        ({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/acme"}}, FAIL),
+        ({"ArnLike": {"aws:SourceArn": "arn:aws:s3:::*"}}, FAIL),
+        ({"StringLike": {"aws:PrincipalOrgID": ["o-a1b2c3", "o-*"]}}, FAIL),
+        ({"StringLike": {"aws:PrincipalOrgPaths": "*/r-ab12/*"}}, FAIL),
+        ({"StringLike": {"token.actions.githubusercontent.com:sub": "repo:*"}}, FAIL),
+        ({"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-a1b2c3"}}, FAIL),
+        ({"ForAllValues:StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3"}}, FAIL),
+        ({"StringNotEquals": {"aws:PrincipalAccount": "123456789012"}}, FAIL),
+        ({"StringEquals": "o-a1b2c3"}, FAIL),
+    ],
+)
+def test_a_condition_counts_if_it_says_who(condition: dict[str, Any], expected: Verdict) -> None:
+    """T07: whoever may come from anywhere is let in by a role that asks for TLS, a password or any principal at all."""
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole", "Condition": condition}
+    assert verdict("iam-no-wildcard", policy=json.dumps({"Statement": trust})) is expected
+
+
 
 
 @pytest.mark.parametrize(
