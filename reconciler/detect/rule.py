@@ -45,10 +45,14 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A rule's answer: ``bad`` says what is wrong, empty when nothing is. ``observed`` is the evidence."""
+    """A rule's answer: ``bad`` says what is wrong, else ``unknown`` what cannot be told; empty both if all is well.
+
+    ``observed`` is the evidence.
+    """
 
     bad: str = ""
     observed: Value = None
+    unknown: str = ""
 
 
 OK = Judgement()
@@ -127,8 +131,8 @@ def judge(
         yield about(resource, rule.id, Kind.COMPLIANCE, Verdict.UNKNOWN, rule.severity, message)
         return
     if judgement is not None:
-        verdict = Verdict.FAIL if judgement.bad else Verdict.PASS
-        message, found = plain(judgement.bad) or rule.title, judgement.observed
+        verdict = Verdict.FAIL if judgement.bad else Verdict.UNKNOWN if judgement.unknown else Verdict.PASS
+        message, found = plain(judgement.bad or judgement.unknown) or rule.title, judgement.observed
         if any(_sealed(rule, resource.inputs.get(name)) for name in names):
             # AWS answers in clear what was declared as a secret (I13).
             message, found = rule.title, Secret()

@@ -24,7 +24,7 @@ from reconciler.model import (
 )
 
 BY_ID = {rule.id: rule for rule in RULES}
-PASS, FAIL = Verdict.PASS, Verdict.FAIL
+PASS, FAIL, UNKNOWN = Verdict.PASS, Verdict.FAIL, Verdict.UNKNOWN
 ALL = frozenset({"pci-dss", "hipaa", "gdpr", "soc2"})
 
 
@@ -73,6 +73,38 @@ def verdict(id_: str, **properties: Any) -> Verdict | None:
 def test_admin_ports(rule: dict[str, Any], expected: Verdict) -> None:
     """Ranges, every protocol and IPv6 count (135 lies between 80 and 443); inner networks do not."""
     assert verdict("sg-admin-ports", ingress=[rule]) is expected
+
+
+@pytest.mark.parametrize(
+    ("peers", "expected"),
+    [
+        ([{"cidrBlocks": ["0.0.0.0/1", "128.0.0.0/1"]}], FAIL),
+        ([{"cidrBlocks": ["0.0.0.0/1"]}, {"cidrBlocks": ["128.0.0.0/2", "192.0.0.0/2"]}], FAIL),
+        ([{"cidrBlocks": ["0.0.0.0/1"]}, {"cidrBlocks": ["128.0.0.0/1"], "fromPort": 23, "toPort": 25}], PASS),
+        ([{"ipv6CidrBlocks": ["::/1"]}, {"ipv6CidrBlocks": ["8000::/1"]}], FAIL),
+        ([{"ipv6CidrBlocks": ["2000::/3"]}], FAIL),
+        ([{"ipv6CidrBlocks": ["2000::/4", "3000::/4"]}], FAIL),
+        ([{"ipv6CidrBlocks": ["2000::/4"], "cidrBlocks": ["0.0.0.0/1"]}], PASS),
+        ([{"prefixListIds": ["pl-1"]}], UNKNOWN),
+        ([{"prefixListIds": ["pl-1"]}, {"cidrBlocks": ["0.0.0.0/0"]}], FAIL),
+        ([{"prefixListIds": ["pl-1"], "fromPort": 443, "toPort": 443}], PASS),
+    ],
+)
+def test_the_world_in_other_words(peers: list[dict[str, Any]], expected: Verdict) -> None:
+    """B42: blocks count together, over all rules of a port; what a prefix list holds is not known (I06)."""
+    ingress = [{"protocol": "tcp", "fromPort": 22, "toPort": 22, **peer} for peer in peers]
+    assert verdict("sg-admin-ports", ingress=ingress) is expected
+
+
+def test_open_ports_and_unread_lists_are_told() -> None:
+    """A person reads which ports are open to whom, or which prefix list nobody looked into."""
+    rule = BY_ID["sg-admin-ports"]
+    half: dict[str, Any] = {"protocol": "-1", "cidrBlocks": ["0.0.0.0/1"], "prefixListIds": ["pl-1"]}
+    other: dict[str, Any] = {"protocol": "tcp", "fromPort": 0, "toPort": 30, "cidrBlocks": ["128.0.0.0/1"]}
+    (found,) = ask(rule, rule.passing.type, {"ingress": [half, other]})
+    assert (found.message, found.observed) == ("port 22, 23 open to 0.0.0.0/0", [half, other])
+    (found,) = ask(rule, rule.passing.type, {"ingress": [half]})
+    assert found.message == "port 22 is open to pl-1, and what a prefix list holds is not read"
 
 
 @pytest.mark.parametrize(
