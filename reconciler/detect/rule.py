@@ -42,6 +42,11 @@ class Context:
     declared: Declared
     """The whole cell, however little of it is looked at."""
 
+    def is_anothers(self, type_: str, ids: Collection[str]) -> bool:
+        """Whether one of these ids is that of a resource which the cell declares for another tenant."""
+        mine = (None, self.resource.tenant)
+        return any(r.id in ids and r.tenant not in mine for r in self.declared.of_type(type_))
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:

@@ -350,6 +350,38 @@ def test_very_many_grants_are_told_in_a_few_words() -> None:
     assert finding.observed == grants[:5]
 
 
+@pytest.mark.parametrize(
+    ("key", "account", "expected"),
+    [
+        (f"arn:aws:kms:eu-west-1:{OWN}:key/acme-key", OWN, PASS),
+        (f"arn:aws:kms:eu-west-1:{OWN}:key/shared-key", OWN, PASS),
+        (f"arn:aws:kms:eu-west-1:{OWN}:key/nobodys", OWN, PASS),
+        ("acme-key", OWN, PASS),
+        ("alias/acme", OWN, PASS),
+        (f"arn:aws:kms:eu-west-1:{OTHER}:key/acme-key", OWN, FAIL),
+        (f"arn:aws:kms:eu-west-1:{OTHER}:key/acme-key", "", PASS),
+        (f"arn:aws:kms:eu-west-1:{OTHER}:alias/acme", OWN, FAIL),
+        (f"arn:aws:kms:eu-west-1:{OWN}:key/beta-key", OWN, FAIL),
+        ("beta-key", OWN, FAIL),
+        (f"arn:aws:kms:eu-west-1:{OWN}:alias/beta", OWN, FAIL),
+        ("alias/beta", OWN, FAIL),
+    ],
+)
+def test_a_bucket_is_encrypted_with_its_own_tenants_key(key: str, account: str, expected: Verdict) -> None:
+    """I10 B36: the key of another account or tenant, by whatever name, makes others the masters of this data."""
+    keys = (("acme-key", "acme"), ("beta-key", "beta"), ("shared-key", None))
+    aliases = (("alias/acme", "acme"), ("alias/beta", "beta"))
+    declared = tuple(
+        DeclaredResource(Urn(f"urn:{id_}"), type_, id_, id_, {}, tenant=tenant)
+        for type_, ids in (("aws:kms/key:Key", keys), ("aws:kms/alias:Alias", aliases))
+        for id_, tenant in ids
+    )
+    rule = BY_ID["s3-encryption-key"]
+    default = {"applyServerSideEncryptionByDefault": {"sseAlgorithm": "aws:kms", "kmsMasterKeyId": key}}
+    (finding,) = ask(rule, rule.passing.type, {"rules": [default]}, others=declared, account=account)
+    assert finding.verdict is expected
+
+
 def test_asymmetric_keys_need_no_rotation() -> None:
     """AWS cannot rotate them."""
     rule = BY_ID["kms-rotation"]
