@@ -382,6 +382,21 @@ def test_a_bucket_is_encrypted_with_its_own_tenants_key(key: str, account: str, 
     assert finding.verdict is expected
 
 
+@pytest.mark.parametrize(
+    ("subnets", "zones", "expected"),
+    [
+        (["subnet-1", "subnet-2"], ["eu-west-1a", "eu-west-1b"], PASS),
+        (["subnet-1", "subnet-2"], ["eu-west-1a"], FAIL),
+        (["subnet-1", "subnet-2"], ["eu-west-1a", "eu-west-1a"], FAIL),
+        (["subnet-1", "subnet-2"], [], PASS),
+        (["subnet-1", "subnet-1"], [], FAIL),
+    ],
+)
+def test_two_subnets_of_one_zone_are_one_zone(subnets: list[str], zones: list[str], expected: Verdict) -> None:
+    """F49: servers are spread if their subnets are in more than one zone, as far as AWS names the zones."""
+    assert verdict("asg-zones", vpcZoneIdentifiers=subnets, availabilityZones=zones) is expected
+
+
 def test_asymmetric_keys_need_no_rotation() -> None:
     """AWS cannot rotate them."""
     rule = BY_ID["kms-rotation"]
