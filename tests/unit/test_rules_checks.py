@@ -397,6 +397,47 @@ def test_two_subnets_of_one_zone_are_one_zone(subnets: list[str], zones: list[st
     assert verdict("asg-zones", vpcZoneIdentifiers=subnets, availabilityZones=zones) is expected
 
 
+ENCRYPTED = {"deviceName": "/dev/xvda", "ebs": {"encrypted": "true"}}
+STORE = {"deviceName": "/dev/sdb", "virtualName": "ephemeral0"}
+
+
+@pytest.mark.parametrize(
+    ("devices", "expected"),
+    [
+        ([ENCRYPTED, STORE], PASS),
+        ([ENCRYPTED, {"deviceName": "/dev/sdc", "ebs": {"encrypted": "false"}}], FAIL),
+        ([ENCRYPTED, {"deviceName": "/dev/sdc", "ebs": {}}], FAIL),
+        ([{"deviceName": "/dev/xvda", "ebs": {}}], FAIL),
+        ([STORE], FAIL),
+        ([{"deviceName": "/dev/sdb", "noDevice": ""}], FAIL),
+        ([], FAIL),
+    ],
+)
+def test_only_volumes_that_are_described_as_encrypted_are(devices: list[Any], expected: Verdict) -> None:
+    """An instance store, a device left out or an empty block says nothing of the volume that the image brings."""
+    assert verdict("ec2-encrypted-volumes", blockDeviceMappings=devices) is expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "default", "message"),
+    [
+        ("ec2-imdsv2", {"defaultMetadataOptions": {}}, "in the default version, servers answer metadata requests"),
+        ("ec2-imdsv2", {"defaultMetadataOptions": {"httpTokens": "required"}}, ""),
+        ("ec2-encrypted-volumes", {"defaultBlockDeviceMappings": []}, "in the default version, no volume is described"),
+        ("ec2-encrypted-volumes", {"defaultBlockDeviceMappings": [ENCRYPTED]}, ""),
+    ],
+)
+def test_the_default_version_of_a_template_counts_as_well(rule: str, default: dict[str, Any], message: str) -> None:
+    """Groups launch the default version, so a newest one that is in order proves nothing of servers to come."""
+    type_ = BY_ID[rule].passing.type
+    (finding,) = ask(BY_ID[rule], type_, {**BY_ID[rule].passing.properties, **default})
+    assert finding.verdict is (FAIL if message else PASS)
+    assert finding.message.startswith(message)
+    if message:
+        (observed,) = default.values()
+        assert finding.observed == observed
+
+
 def test_asymmetric_keys_need_no_rotation() -> None:
     """AWS cannot rotate them."""
     rule = BY_ID["kms-rotation"]
