@@ -19,6 +19,7 @@ from reconciler.model import (
     Secret,
     Severity,
     TenantFacts,
+    Unreadable,
     Urn,
     Verdict,
 )
@@ -200,6 +201,7 @@ def test_a_condition_counts_if_it_says_who(condition: dict[str, Any], expected: 
     assert verdict("iam-no-wildcard", policy=json.dumps({"Statement": trust})) is expected
 
 
+TO_HTTPS = {"type": "redirect", "redirect": {"protocol": "HTTPS"}}
 
 
 @pytest.mark.parametrize(
@@ -230,6 +232,9 @@ def test_a_condition_counts_if_it_says_who(condition: dict[str, Any], expected: 
             FAIL,
         ),
         ({"protocol": "HTTP", "defaultActions": []}, FAIL),
+        ({"protocol": "HTTP", "defaultActions": [TO_HTTPS], "ruleActions": [TO_HTTPS, {"type": "forward"}]}, FAIL),
+        ({"protocol": "HTTP", "defaultActions": [TO_HTTPS], "ruleActions": [TO_HTTPS]}, PASS),
+        ({"protocol": "HTTP", "defaultActions": [TO_HTTPS], "ruleActions": Unreadable("denied")}, UNKNOWN),
         ({"protocol": "TCP"}, None),
     ],
 )
