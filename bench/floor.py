@@ -81,9 +81,13 @@ def main(tenants: int) -> None:
             if not vpc.get("IsDefault"):
                 for attribute in ("enableDnsSupport", "enableDnsHostnames"):
                     ask("ec2", "describe_vpc_attribute", VpcId=vpc["VpcId"], Attribute=attribute)
+        listeners: list[Future[Any]] = []
         for balancer in by_name["elbv2:describe_load_balancers"].result():
             ask("elbv2", "describe_load_balancer_attributes", LoadBalancerArn=balancer["LoadBalancerArn"])
-            ask("elbv2", "describe_listeners", LoadBalancerArn=balancer["LoadBalancerArn"])
+            listeners.append(
+                pool.submit(clients["elbv2"].describe_listeners, LoadBalancerArn=balancer["LoadBalancerArn"])
+            )
+        each += listeners
         for group in by_name["elbv2:describe_target_groups"].result():
             ask("elbv2", "describe_target_group_attributes", TargetGroupArn=group["TargetGroupArn"])
             ask("elbv2", "describe_target_health", TargetGroupArn=group["TargetGroupArn"])
@@ -92,6 +96,10 @@ def main(tenants: int) -> None:
             ask("kms", "get_key_rotation_status", KeyId=key["KeyId"])
             ask("kms", "get_key_policy", KeyId=key["KeyId"], PolicyName="default")
             ask("kms", "list_grants", KeyId=key["KeyId"], Limit=100)
+        for found in listeners:
+            for listener in found.result()["Listeners"]:
+                if listener["Protocol"] == "HTTP":
+                    ask("elbv2", "describe_rules", ListenerArn=listener["ListenerArn"])
         rows = sum(len(listing.result()) for listing in listings)
         answers = sum(1 for one in each if one.result())
     print(json.dumps({"tenants": tenants, "rows": rows, "answers": answers}))

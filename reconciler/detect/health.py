@@ -47,7 +47,7 @@ RULES: Mapping[str, str] = {
     OUTDATED: "A server was launched from another template than its group launches now.",
     SHORT: "A group has fewer servers in service than desired, and none being launched in time; UNKNOWN where its size "
     "counts processors or memory.",
-    ALARM: "An alarm is in ALARM state.",
+    ALARM: "An alarm is in ALARM state; without data to judge, as a new one is, it passes.",
     COMPROMISED: "A person, or a tag on the server, says that it was broken into.",
     QUARANTINE_OVER: "An isolated server has been kept as long as it was to be.",
     BROKEN: "AWS says of a resource that it failed for good.",

@@ -42,13 +42,22 @@ class Context:
     declared: Declared
     """The whole cell, however little of it is looked at."""
 
+    def is_anothers(self, type_: str, ids: Collection[str]) -> bool:
+        """Whether one of these ids is that of a resource which the cell declares for another tenant."""
+        mine = (None, self.resource.tenant)
+        return any(r.id in ids and r.tenant not in mine for r in self.declared.of_type(type_))
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A rule's answer: ``bad`` says what is wrong, empty when nothing is. ``observed`` is the evidence."""
+    """A rule's answer: ``bad`` says what is wrong, else ``unknown`` what cannot be told; empty both if all is well.
+
+    ``observed`` is the evidence.
+    """
 
     bad: str = ""
     observed: Value = None
+    unknown: str = ""
 
 
 OK = Judgement()
@@ -127,8 +136,8 @@ def judge(
         yield about(resource, rule.id, Kind.COMPLIANCE, Verdict.UNKNOWN, rule.severity, message)
         return
     if judgement is not None:
-        verdict = Verdict.FAIL if judgement.bad else Verdict.PASS
-        message, found = plain(judgement.bad) or rule.title, judgement.observed
+        verdict = Verdict.FAIL if judgement.bad else Verdict.UNKNOWN if judgement.unknown else Verdict.PASS
+        message, found = plain(judgement.bad or judgement.unknown) or rule.title, judgement.observed
         if any(_sealed(rule, resource.inputs.get(name)) for name in names):
             # AWS answers in clear what was declared as a secret (I13).
             message, found = rule.title, Secret()

@@ -261,7 +261,7 @@ def test_a_fleet_that_was_not_read_is_unknown() -> None:
     ],
 )
 def test_alarms(state: str | Unreadable, verdict: Verdict) -> None:
-    """Only ALARM is an alarm; a state that was not read is UNKNOWN."""
+    """Only ALARM is an alarm: a new alarm, and one on a quiet metric, has no data; a state not read is UNKNOWN."""
     assert [(f.rule, f.verdict) for f in found(Observed({}, alarms={ALARM.urn: state}), ALARM)] == [
         ("health.alarm", verdict)
     ]

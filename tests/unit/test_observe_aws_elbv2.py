@@ -509,10 +509,34 @@ def test_a_redirect_keeps_what_it_does_not_name() -> None:
     config = {"Port": "443", "Protocol": "HTTPS", "StatusCode": "HTTP_301"}
     action = {"Type": "redirect", "RedirectConfig": config}
     row = {"ListenerArn": HTTPS, "LoadBalancerArn": LB, "Port": 80, "Protocol": "HTTP", "DefaultActions": [action]}
-    world = LISTENER_WORLD.told({f"describe_listeners {LB}": rows(row)})
+    world = LISTENER_WORLD.told({f"describe_listeners {LB}": rows(row), "describe_rules": rows()})
     assert world.drift(LISTENER, declared) == []
     config["StatusCode"] = "HTTP_302"
     assert world.drift(LISTENER, declared) == ["defaultActions"]
+
+
+def test_rules_are_read_of_listeners_in_clear() -> None:
+    """What an HTTP listener's rules do is told beside its default actions and is no drift; a read that fails leaves it
+    unreadable (F10), and no other listener pays for the call."""
+    assert not any(read.operation == "describe_rules" for read in LISTENER.reads(LISTENER_DECLARED))
+    assert LISTENER_WORLD.properties(LISTENER, LISTENER_DECLARED)["ruleActions"] == []
+    redirect = {"Type": "redirect", "RedirectConfig": {"Protocol": "HTTPS", "StatusCode": "HTTP_301"}}
+    clear = {**LISTENER_ROW, "Port": 80, "Protocol": "HTTP"}
+    inputs = {**LISTENER_DECLARED.inputs, "port": 80, "protocol": "HTTP"}
+    declared = resource(LISTENER_DECLARED.type, HTTPS, inputs)
+    told = rows(
+        {"RuleArn": "r/2", "IsDefault": False, "Actions": [FORWARD]},
+        {"RuleArn": "r/1", "IsDefault": False, "Actions": [redirect]},
+        {"RuleArn": "r/0", "IsDefault": True, "Actions": [FORWARD]},
+    )
+    world = LISTENER_WORLD.told({f"describe_listeners {LB}": rows(clear), f"describe_rules {HTTPS}": told})
+    actions = cast("list[dict[str, object]]", world.properties(LISTENER, declared)["ruleActions"])
+    assert [action["type"] for action in actions] == ["redirect", "forward"]
+    assert world.drift(LISTENER, declared) == []
+    assert world.properties(LISTENER, LISTENER_DECLARED)["ruleActions"] == actions
+    for gone in (DENIED, Missing("ListenerNotFound")):
+        blind = world.told({f"describe_rules {HTTPS}": gone})
+        assert unreadable(blind.properties(LISTENER, declared)) == {"ruleActions"}
 
 
 def test_listener_attributes_are_read_where_declared() -> None:
@@ -585,7 +609,7 @@ def test_tags_never_come_from_a_stale_index(
 
 @pytest.mark.parametrize("observer", OBSERVERS, ids=lambda o: o.kind.token)
 def test_property_names_are_the_sdks(observer: Observer) -> None:
-    """Every property an observer answers or describes is one the Pulumi SDK has for the type."""
+    """Every property an observer answers or describes, except what a listener's rules do, is one the SDK has."""
     declared, world = {
         LOAD_BALANCER.kind.token: (LB_DECLARED, LB_WORLD),
         TARGET_GROUP.kind.token: (TG_DECLARED, TG_WORLD),
@@ -593,4 +617,4 @@ def test_property_names_are_the_sdks(observer: Observer) -> None:
     }[observer.kind.token]
     modules = {LOAD_BALANCER: elbv2_load_balancer, TARGET_GROUP: elbv2_target_group, LISTENER: elbv2_listener}
     answered = {*world.properties(observer, declared), *(a.top for a in modules[observer].ATTRIBUTES)}
-    assert answered | named_in(observer) <= sdk_properties(observer.kind.token)
+    assert (answered - {"ruleActions"}) | named_in(observer) <= sdk_properties(observer.kind.token)

@@ -403,6 +403,10 @@ def test_what_somebody_changed_is_drift(cloud: Cloud) -> None:
     balancing.modify_target_group(TargetGroupArn=group, HealthCheckPath="/")
     answer = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503", "ContentType": "text/plain"}}
     balancing.modify_listener(ListenerArn=id_of["aws:lb/listener:Listener"], DefaultActions=[answer])
+    path: Any = {"Field": "path-pattern", "Values": ["/*"]}
+    balancing.create_rule(
+        ListenerArn=id_of["aws:lb/listener:Listener"], Priority=1, Conditions=[path], Actions=[answer]
+    )
     store.delete_bucket_tagging(Bucket=bucket)
     store.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
     stranger = "arn:aws:iam::444455556666:role/backup"
@@ -448,6 +452,9 @@ def test_what_somebody_changed_is_drift(cloud: Cloud) -> None:
     alarm = cloud.see("aws:cloudwatch/metricAlarm:MetricAlarm")
     assert isinstance(alarm, Mapping)
     assert alarm["stateValue"] == "ALARM"
+    listener = cloud.see("aws:lb/listener:Listener")
+    assert isinstance(listener, Mapping)
+    assert [mapping(action)["type"] for action in items(listener["ruleActions"])] == ["fixed-response"]
 
 
 def test_what_somebody_deleted_is_missing(cloud: Cloud) -> None:

@@ -425,6 +425,26 @@ def test_a_new_version_by_hand_is_drift() -> None:
     assert drift(THE_TEMPLATE, answers) == {"imageId": "ami-6", "updateDefaultVersion": False}
 
 
+def test_the_default_version_is_told_where_it_is_not_the_newest() -> None:
+    """What groups launch is answered beside what an update declares, from the one read of both versions, or is
+    unreadable (F10)."""
+    row = {**TEMPLATE_ROW, "LatestVersionNumber": 3}
+    names = ("defaultMetadataOptions", "defaultBlockDeviceMappings")
+    table = Table(templates(row, versions(v2={"ImageId": "ami-1"}, v3=DATA)))
+    seen = observe(declared(THE_TEMPLATE), table, only={THE_TEMPLATE.urn}).resources[THE_TEMPLATE.urn].properties
+    assert [seen[name] for name in names] == [{}, []]
+    assert seen["metadataOptions"] == {"httpTokens": "required"}
+    assert [read.operation for read in table.asked if "version" in read.operation] == [
+        "describe_launch_template_versions"
+    ]
+    same = look(THE_TEMPLATE, templates(TEMPLATE_ROW, versions(v2=DATA))).properties
+    assert [same[name] for name in names] == [None, None]
+    denied = {"describe_launch_template_versions lt-1 version 2": failed("denied")}
+    blind = look(THE_TEMPLATE, templates(row, versions(v3=DATA), **denied)).properties
+    assert [blind[name] for name in names] == [Unreadable("denied")] * 2
+    assert blind["imageId"] == "ami-1"
+
+
 def test_unset_content_is_drift() -> None:
     """What a version does not hold at all is answered as not set, not left out as unseen."""
     answers = templates(TEMPLATE_ROW, versions(v2={"ImageId": "ami-1"}))

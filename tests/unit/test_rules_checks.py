@@ -19,12 +19,13 @@ from reconciler.model import (
     Secret,
     Severity,
     TenantFacts,
+    Unreadable,
     Urn,
     Verdict,
 )
 
 BY_ID = {rule.id: rule for rule in RULES}
-PASS, FAIL = Verdict.PASS, Verdict.FAIL
+PASS, FAIL, UNKNOWN = Verdict.PASS, Verdict.FAIL, Verdict.UNKNOWN
 ALL = frozenset({"pci-dss", "hipaa", "gdpr", "soc2"})
 
 
@@ -76,6 +77,38 @@ def test_admin_ports(rule: dict[str, Any], expected: Verdict) -> None:
 
 
 @pytest.mark.parametrize(
+    ("peers", "expected"),
+    [
+        ([{"cidrBlocks": ["0.0.0.0/1", "128.0.0.0/1"]}], FAIL),
+        ([{"cidrBlocks": ["0.0.0.0/1"]}, {"cidrBlocks": ["128.0.0.0/2", "192.0.0.0/2"]}], FAIL),
+        ([{"cidrBlocks": ["0.0.0.0/1"]}, {"cidrBlocks": ["128.0.0.0/1"], "fromPort": 23, "toPort": 25}], PASS),
+        ([{"ipv6CidrBlocks": ["::/1"]}, {"ipv6CidrBlocks": ["8000::/1"]}], FAIL),
+        ([{"ipv6CidrBlocks": ["2000::/3"]}], FAIL),
+        ([{"ipv6CidrBlocks": ["2000::/4", "3000::/4"]}], FAIL),
+        ([{"ipv6CidrBlocks": ["2000::/4"], "cidrBlocks": ["0.0.0.0/1"]}], PASS),
+        ([{"prefixListIds": ["pl-1"]}], UNKNOWN),
+        ([{"prefixListIds": ["pl-1"]}, {"cidrBlocks": ["0.0.0.0/0"]}], FAIL),
+        ([{"prefixListIds": ["pl-1"], "fromPort": 443, "toPort": 443}], PASS),
+    ],
+)
+def test_the_world_in_other_words(peers: list[dict[str, Any]], expected: Verdict) -> None:
+    """B42: blocks count together, over all rules of a port; what a prefix list holds is not known (I06)."""
+    ingress = [{"protocol": "tcp", "fromPort": 22, "toPort": 22, **peer} for peer in peers]
+    assert verdict("sg-admin-ports", ingress=ingress) is expected
+
+
+def test_open_ports_and_unread_lists_are_told() -> None:
+    """A person reads which ports are open to whom, or which prefix list nobody looked into."""
+    rule = BY_ID["sg-admin-ports"]
+    half: dict[str, Any] = {"protocol": "-1", "cidrBlocks": ["0.0.0.0/1"], "prefixListIds": ["pl-1"]}
+    other: dict[str, Any] = {"protocol": "tcp", "fromPort": 0, "toPort": 30, "cidrBlocks": ["128.0.0.0/1"]}
+    (found,) = ask(rule, rule.passing.type, {"ingress": [half, other]})
+    assert (found.message, found.observed) == ("port 22, 23 open to 0.0.0.0/0", [half, other])
+    (found,) = ask(rule, rule.passing.type, {"ingress": [half]})
+    assert found.message == "port 22 is open to pl-1, and what a prefix list holds is not read"
+
+
+@pytest.mark.parametrize(
     ("changes", "expected"),
     [
         ({}, PASS),
@@ -116,11 +149,59 @@ def test_tls_only_reads_the_policy_by_meaning(changes: dict[str, Any], expected:
         ({"Effect": "Deny", "Action": "*", "Resource": "*"}, PASS),
         ({"Effect": "Allow", "Action": "ec2:DescribeInstances", "Resource": "*"}, PASS),
         ({"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}, PASS),
+        ({"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::*"}, FAIL),
+        ({"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::*/*"}, FAIL),
+        ({"Effect": "Allow", "Action": "S3:*", "Resource": "arn:aws:s3:*"}, FAIL),
+        ({"Effect": "Allow", "Action": "iam:*", "Resource": "arn:aws:iam::*:*"}, FAIL),
+        ({"Effect": "Allow", "Action": "iam:*", "Resource": "arn:*:i?m::123456789012:*"}, FAIL),
+        ({"Effect": "Allow", "Action": "i*:*", "Resource": "arn:aws:iam::123456789012:*"}, FAIL),
+        ({"Effect": "Allow", "Action": "iam:?*", "Resource": "*"}, FAIL),
+        ({"Effect": "Allow", "Action": "iam:**", "Resource": "*"}, FAIL),
+        ({"Effect": "Allow", "Action": "*:?*", "Resource": "arn:x"}, FAIL),
+        ({"Effect": "Allow", "Action": "s3:*", "Resource": ["arn:aws:s3:::x/*", "arn:aws:logs:*:*:*"]}, PASS),
+        ({"Effect": "Allow", "Action": "iam:Get*", "Resource": "arn:aws:iam::*:*"}, PASS),
+        ({"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::${*}"}, PASS),
     ],
 )
 def test_wildcards(statement: dict[str, Any], expected: Verdict) -> None:
     """T06: what gives too much is found wherever it stands; a wide denial is no grant."""
     assert verdict("iam-no-wildcard", policy=json.dumps({"Statement": [statement]})) is expected
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ({"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3"}}, PASS),
+        ({"StringEquals": {"AWS:principalorgid": ["o-a1b2c3", "o-d4e5f6"]}}, PASS),
+        ({"StringEquals": {"aws:SourceAccount": "123456789012"}, "Bool": {"aws:SecureTransport": "true"}}, PASS),
+        ({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::123456789012:role/acme-*"}}, PASS),
+        ({"ArnEquals": {"aws:SourceArn": "arn:aws:s3:::acme-data-*"}}, PASS),
+        ({"StringEquals": {"token.actions.githubusercontent.com:sub": "repo:acme/web:ref:refs/heads/main"}}, PASS),
+        ({"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "o-a1b2c3/r-ab12/*"}}, PASS),
+        ({"StringEquals": {"aws:PrincipalOrgID": "${aws:ResourceOrgID}"}}, PASS),
+        ({"StringEquals": {"aws:PrincipalOrgID": "${aws:PrincipalOrgID}"}}, FAIL),
+        ({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::${aws:PrincipalAccount}:role/acme"}}, FAIL),
+        ({"Bool": {"aws:SecureTransport": "true"}}, FAIL),
+        ({"StringEquals": {"sts:ExternalId": "acme"}}, FAIL),
+        ({"StringLike": {"aws:PrincipalArn": "*"}}, FAIL),
+        ({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/acme"}}, FAIL),
+        ({"ArnLike": {"aws:SourceArn": "arn:aws:s3:::*"}}, FAIL),
+        ({"StringLike": {"aws:PrincipalOrgID": ["o-a1b2c3", "o-*"]}}, FAIL),
+        ({"StringLike": {"aws:PrincipalOrgPaths": "*/r-ab12/*"}}, FAIL),
+        ({"StringLike": {"token.actions.githubusercontent.com:sub": "repo:*"}}, FAIL),
+        ({"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-a1b2c3"}}, FAIL),
+        ({"ForAllValues:StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3"}}, FAIL),
+        ({"StringNotEquals": {"aws:PrincipalAccount": "123456789012"}}, FAIL),
+        ({"StringEquals": "o-a1b2c3"}, FAIL),
+    ],
+)
+def test_a_condition_counts_if_it_says_who(condition: dict[str, Any], expected: Verdict) -> None:
+    """T07: whoever may come from anywhere is let in by a role that asks for TLS, a password or any principal at all."""
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole", "Condition": condition}
+    assert verdict("iam-no-wildcard", policy=json.dumps({"Statement": trust})) is expected
+
+
+TO_HTTPS = {"type": "redirect", "redirect": {"protocol": "HTTPS"}}
 
 
 @pytest.mark.parametrize(
@@ -151,6 +232,9 @@ def test_wildcards(statement: dict[str, Any], expected: Verdict) -> None:
             FAIL,
         ),
         ({"protocol": "HTTP", "defaultActions": []}, FAIL),
+        ({"protocol": "HTTP", "defaultActions": [TO_HTTPS], "ruleActions": [TO_HTTPS, {"type": "forward"}]}, FAIL),
+        ({"protocol": "HTTP", "defaultActions": [TO_HTTPS], "ruleActions": [TO_HTTPS]}, PASS),
+        ({"protocol": "HTTP", "defaultActions": [TO_HTTPS], "ruleActions": Unreadable("denied")}, UNKNOWN),
         ({"protocol": "TCP"}, None),
     ],
 )
@@ -269,6 +353,94 @@ def test_very_many_grants_are_told_in_a_few_words() -> None:
     (finding,) = ask(rule, rule.passing.type, {"grants": grants}, account=OWN)
     assert finding.message.endswith("; and 2995 more")
     assert finding.observed == grants[:5]
+
+
+@pytest.mark.parametrize(
+    ("key", "account", "expected"),
+    [
+        (f"arn:aws:kms:eu-west-1:{OWN}:key/acme-key", OWN, PASS),
+        (f"arn:aws:kms:eu-west-1:{OWN}:key/shared-key", OWN, PASS),
+        (f"arn:aws:kms:eu-west-1:{OWN}:key/nobodys", OWN, PASS),
+        ("acme-key", OWN, PASS),
+        ("alias/acme", OWN, PASS),
+        (f"arn:aws:kms:eu-west-1:{OTHER}:key/acme-key", OWN, FAIL),
+        (f"arn:aws:kms:eu-west-1:{OTHER}:key/acme-key", "", PASS),
+        (f"arn:aws:kms:eu-west-1:{OTHER}:alias/acme", OWN, FAIL),
+        (f"arn:aws:kms:eu-west-1:{OWN}:key/beta-key", OWN, FAIL),
+        ("beta-key", OWN, FAIL),
+        (f"arn:aws:kms:eu-west-1:{OWN}:alias/beta", OWN, FAIL),
+        ("alias/beta", OWN, FAIL),
+    ],
+)
+def test_a_bucket_is_encrypted_with_its_own_tenants_key(key: str, account: str, expected: Verdict) -> None:
+    """I10 B36: the key of another account or tenant, by whatever name, makes others the masters of this data."""
+    keys = (("acme-key", "acme"), ("beta-key", "beta"), ("shared-key", None))
+    aliases = (("alias/acme", "acme"), ("alias/beta", "beta"))
+    declared = tuple(
+        DeclaredResource(Urn(f"urn:{id_}"), type_, id_, id_, {}, tenant=tenant)
+        for type_, ids in (("aws:kms/key:Key", keys), ("aws:kms/alias:Alias", aliases))
+        for id_, tenant in ids
+    )
+    rule = BY_ID["s3-encryption-key"]
+    default = {"applyServerSideEncryptionByDefault": {"sseAlgorithm": "aws:kms", "kmsMasterKeyId": key}}
+    (finding,) = ask(rule, rule.passing.type, {"rules": [default]}, others=declared, account=account)
+    assert finding.verdict is expected
+
+
+@pytest.mark.parametrize(
+    ("subnets", "zones", "expected"),
+    [
+        (["subnet-1", "subnet-2"], ["eu-west-1a", "eu-west-1b"], PASS),
+        (["subnet-1", "subnet-2"], ["eu-west-1a"], FAIL),
+        (["subnet-1", "subnet-2"], ["eu-west-1a", "eu-west-1a"], FAIL),
+        (["subnet-1", "subnet-2"], [], PASS),
+        (["subnet-1", "subnet-1"], [], FAIL),
+    ],
+)
+def test_two_subnets_of_one_zone_are_one_zone(subnets: list[str], zones: list[str], expected: Verdict) -> None:
+    """F49: servers are spread if their subnets are in more than one zone, as far as AWS names the zones."""
+    assert verdict("asg-zones", vpcZoneIdentifiers=subnets, availabilityZones=zones) is expected
+
+
+ENCRYPTED = {"deviceName": "/dev/xvda", "ebs": {"encrypted": "true"}}
+STORE = {"deviceName": "/dev/sdb", "virtualName": "ephemeral0"}
+
+
+@pytest.mark.parametrize(
+    ("devices", "expected"),
+    [
+        ([ENCRYPTED, STORE], PASS),
+        ([ENCRYPTED, {"deviceName": "/dev/sdc", "ebs": {"encrypted": "false"}}], FAIL),
+        ([ENCRYPTED, {"deviceName": "/dev/sdc", "ebs": {}}], FAIL),
+        ([{"deviceName": "/dev/xvda", "ebs": {}}], FAIL),
+        ([STORE], FAIL),
+        ([{"deviceName": "/dev/sdb", "noDevice": ""}], FAIL),
+        ([], FAIL),
+    ],
+)
+def test_only_volumes_that_are_described_as_encrypted_are(devices: list[Any], expected: Verdict) -> None:
+    """An instance store, a device left out or an empty block says nothing of the volume that the image brings."""
+    assert verdict("ec2-encrypted-volumes", blockDeviceMappings=devices) is expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "default", "message"),
+    [
+        ("ec2-imdsv2", {"defaultMetadataOptions": {}}, "in the default version, servers answer metadata requests"),
+        ("ec2-imdsv2", {"defaultMetadataOptions": {"httpTokens": "required"}}, ""),
+        ("ec2-encrypted-volumes", {"defaultBlockDeviceMappings": []}, "in the default version, no volume is described"),
+        ("ec2-encrypted-volumes", {"defaultBlockDeviceMappings": [ENCRYPTED]}, ""),
+    ],
+)
+def test_the_default_version_of_a_template_counts_as_well(rule: str, default: dict[str, Any], message: str) -> None:
+    """Groups launch the default version, so a newest one that is in order proves nothing of servers to come."""
+    type_ = BY_ID[rule].passing.type
+    (finding,) = ask(BY_ID[rule], type_, {**BY_ID[rule].passing.properties, **default})
+    assert finding.verdict is (FAIL if message else PASS)
+    assert finding.message.startswith(message)
+    if message:
+        (observed,) = default.values()
+        assert finding.observed == observed
 
 
 def test_asymmetric_keys_need_no_rotation() -> None:

@@ -9,19 +9,23 @@ _TYPE = "aws:autoscaling/group:Group"
 
 
 def check(seen: Properties, _: Context) -> Judgement:
-    subnets = items(seen["vpcZoneIdentifiers"])
-    return OK if len(subnets) > 1 else Judgement("all servers are in one subnet, so in one zone", list(subnets))
+    subnets, zones = items(seen["vpcZoneIdentifiers"]), items(seen["availabilityZones"])
+    if len(set(subnets)) < 2:
+        return Judgement("all servers are in one subnet, so in one zone", list(subnets))
+    if len(set(zones)) == 1:
+        return Judgement("all servers are in one zone, though in more than one subnet", list(zones))
+    return OK
 
 
 RULE = Rule(
     id="asg-zones",
     title="Servers are spread over zones",
-    description="An auto scaling group places its servers in at least two subnets; a subnet lies in one zone.",
+    description="An auto scaling group places its servers in at least two subnets, which are not all in one zone.",
     severity=Severity.MEDIUM,
     source="https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-add-availability-zone.html",
     controls={"hipaa": ("164.308(a)(7)(i)",), "gdpr": ("Art. 32(1)(b)",), "soc2": ("A1.2",)},
-    reads={_TYPE: ("vpcZoneIdentifiers",)},
+    reads={_TYPE: ("vpcZoneIdentifiers", "availabilityZones")},
     check=check,
-    passing=Example(_TYPE, {"vpcZoneIdentifiers": ["subnet-0a", "subnet-0b"]}),
-    failing=Example(_TYPE, {"vpcZoneIdentifiers": ["subnet-0a"]}),
+    passing=Example(_TYPE, {"vpcZoneIdentifiers": ["subnet-0a", "subnet-0b"], "availabilityZones": ["a", "b"]}),
+    failing=Example(_TYPE, {"vpcZoneIdentifiers": ["subnet-0a", "subnet-1a"], "availabilityZones": ["a"]}),
 )

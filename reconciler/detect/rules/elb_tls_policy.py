@@ -23,18 +23,19 @@ def check(seen: Properties, _: Context) -> Judgement | None:
         return Judgement(f"TLS policy {policy} is not TLS 1.2 or newer with forward secrecy only", policy)
     if seen["protocol"] != "HTTP":
         return None
-    actions = [mapping(action) for action in items(seen["defaultActions"])]
+    served = [*items(seen["defaultActions"]), *items(seen["ruleActions"])]
+    actions = [mapping(action) for action in served]
     redirects = [mapping(a.get("redirect")).get("protocol") == "HTTPS" for a in actions if a.get("type") == "redirect"]
     if len(redirects) == len(actions) and redirects and all(redirects):
         return OK
-    return Judgement("plain HTTP is served, not redirected to HTTPS", seen["defaultActions"])
+    return Judgement("plain HTTP is served, not redirected to HTTPS", served)
 
 
 RULE = Rule(
     id="elb-tls-policy",
     title="Listeners speak modern TLS",
     description="HTTPS listeners accept only TLS 1.2 and 1.3, with forward secrecy; HTTP listeners do nothing but "
-    "redirect to HTTPS.",
+    "redirect to HTTPS, by default and by each of their rules.",
     severity=Severity.HIGH,
     source="https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html",
     controls={
@@ -43,7 +44,7 @@ RULE = Rule(
         "gdpr": ("Art. 32(1)(a)",),
         "soc2": ("CC6.7",),
     },
-    reads={_TYPE: ("protocol", "sslPolicy", "defaultActions")},
+    reads={_TYPE: ("protocol", "sslPolicy", "defaultActions", "ruleActions")},
     check=check,
     heeds=frozenset({"type", "redirect", "protocol"}),
     passing=Example(
@@ -52,7 +53,16 @@ RULE = Rule(
             "protocol": "HTTPS",
             "sslPolicy": "ELBSecurityPolicy-TLS13-1-2-2021-06",
             "defaultActions": [{"type": "forward"}],
+            "ruleActions": [],
         },
     ),
-    failing=Example(_TYPE, {"protocol": "HTTP", "sslPolicy": None, "defaultActions": [{"type": "forward"}]}),
+    failing=Example(
+        _TYPE,
+        {
+            "protocol": "HTTP",
+            "sslPolicy": None,
+            "defaultActions": [{"type": "redirect", "redirect": {"protocol": "HTTPS"}}],
+            "ruleActions": [{"type": "forward"}],
+        },
+    ),
 )

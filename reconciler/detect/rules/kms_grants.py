@@ -42,8 +42,7 @@ def _of_another_tenant(name: str, context: Context) -> bool:
     """Whether it is a role that the cell declares for somebody else, or a session of one."""
     kind, *path = name.split("/")
     role = path[-1:] if kind == "role" else path[:1] if kind == "assumed-role" else []
-    mine = (None, context.resource.tenant)
-    return any(r.id in role and r.tenant not in mine for r in context.declared.of_type(_ROLE))
+    return context.is_anothers(_ROLE, role)
 
 
 def _example(principal: str) -> Example:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.model import DeclaredResource, ResourceKind, Value
-from reconciler.observe.aws._common import call, unreadable
+from reconciler.observe.aws._common import call, together, unreadable, vanished
 from reconciler.observe.aws.ec2 import REQUIREMENT_SETS, TEMPLATES, chosen, listed, pulumi_words
 from reconciler.observe.reads import Answers, Failed, Missing, More, Read, Row, Sight
 from reconciler.observe.tags import plain
@@ -126,22 +126,37 @@ def _interface(one: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def _see(declared: DeclaredResource, row: Row, answers: Answers) -> Sight:
+    """The newest version's content, which is what an update declares; and of the default one, which groups launch,
+    what rules judge, where it is another: ``defaultMetadataOptions`` and ``defaultBlockDeviceMappings`` (no properties
+    of Pulumi's)."""
     default, latest = row["DefaultVersionNumber"], row["LatestVersionNumber"]
-    newest = version(answers, declared.id, latest)
-    if isinstance(newest, More):
-        return newest
+    newest, launched = version(answers, declared.id, latest), version(answers, declared.id, default)
+    if isinstance(newest, More) or isinstance(launched, More):
+        return together(newest, launched)
     seen: dict[str, Value] = {
         "name": row.get("LaunchTemplateName", ""),
         "defaultVersion": default,
         "latestVersion": latest,
         # AWS keeps no such switch. Declared true, it holds while the newest version is the default one.
         "updateDefaultVersion": bool(declared.inputs.get("updateDefaultVersion")) and default == latest,
+        **dict.fromkeys(_JUDGED.values()),
     }
+    if default != latest:
+        seen |= _launched(launched)
     if isinstance(newest, Failed | Missing):
-        reason = newest.reason if isinstance(newest, Failed) else f"the newest version vanished: {newest.how}"
-        return {**seen, **unreadable(("description", *data_properties({})), reason)}
+        return {**seen, **unreadable(("description", *data_properties({})), vanished(newest))}
     description = newest.get("VersionDescription", "")
     return {**seen, "description": description, **data_properties(newest.get("LaunchTemplateData", {}))}
+
+
+_JUDGED = {"metadataOptions": "defaultMetadataOptions", "blockDeviceMappings": "defaultBlockDeviceMappings"}
+
+
+def _launched(default: Row | Missing | Failed) -> dict[str, Value]:
+    if isinstance(default, Failed | Missing):
+        return unreadable(_JUDGED.values(), vanished(default))
+    data = data_properties(default.get("LaunchTemplateData", {}))
+    return {name: data[of] for of, name in _JUDGED.items()}
 
 
 OBSERVERS = (

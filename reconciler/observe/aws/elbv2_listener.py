@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from reconciler.model import DeclaredResource, ResourceKind, Value
-from reconciler.observe.aws._common import call, text, together
+from reconciler.model import DeclaredResource, ResourceKind, Unreadable, Value
+from reconciler.observe.aws._common import call, text, together, vanished
 from reconciler.observe.aws.elbv2_common import (
     TAG_INDEX,
     TAG_PERMISSIONS,
@@ -89,25 +89,34 @@ def _attributes_of(declared: DeclaredResource) -> Read | None:
     )
 
 
+def _rules_of(arn: str) -> Read:
+    return call("elbv2", "describe_rules", "Rules", absent=("ListenerNotFound",), target=arn, ListenerArn=arn)
+
+
 def _reads(declared: DeclaredResource) -> tuple[Read, ...]:
     load_balancer = text(declared, "loadBalancerArn")
     listing = (_listing(load_balancer),) if load_balancer else ()
     if not declared.id:
         return listing
     attributes = _attributes_of(declared)
-    return (*(listing or (_direct(declared.id),)), TAG_INDEX, *((attributes,) if attributes else ()))
+    rules = (_rules_of(declared.id),) if declared.inputs.get("protocol") == "HTTP" else ()
+    return (*(listing or (_direct(declared.id),)), TAG_INDEX, *rules, *((attributes,) if attributes else ()))
 
 
 def _see(declared: DeclaredResource, answers: Answers) -> Sight:
+    """``ruleActions``, no property of Pulumi's, is what the rules of an HTTP listener do, beside ``defaultActions``.
+    What answers in clear is all that they are read for: those of other listeners are not."""
     row = _row(declared, answers)
     if not isinstance(row, Mapping):
         return row
     read = _attributes_of(declared)
     attributes = attribute_properties(declared, answers, read, ATTRIBUTES) if read else {}
     tags = elb_tags(declared, answers, declared.id)
-    if isinstance(attributes, More) or isinstance(tags, More):
-        return together(attributes, tags)
-    return {**_described(declared, row), **attributes, **tags}
+    rules = answers.get(_rules_of(declared.id)) if row.get("Protocol") == "HTTP" else Rows(())
+    if isinstance(attributes, More) or isinstance(tags, More) or isinstance(rules, More):
+        return together(attributes, tags, rules)
+    actions = _rule_actions(rules.rows) if isinstance(rules, Rows) else Unreadable(vanished(rules))
+    return {**_described(declared, row), "ruleActions": actions, **attributes, **tags}
 
 
 def _row(declared: DeclaredResource, answers: Answers) -> Row | Missing | Failed | More:
@@ -138,6 +147,12 @@ def _described(declared: DeclaredResource, row: Row) -> dict[str, Value]:
             _action(action, index, wanted[index] if index < len(wanted) else None) for index, action in enumerate(live)
         ],
     }
+
+
+def _rule_actions(rows: Iterable[Row]) -> list[Value]:
+    """The actions of the rules that are not the listener's default, in the order of the rules' ARNs."""
+    ordered = sorted((row for row in rows if not row.get("IsDefault")), key=lambda row: str(row.get("RuleArn")))
+    return [_action(action, index, None) for row in ordered for index, action in enumerate(row.get("Actions", ()))]
 
 
 def _mutual_authentication(live: Row, wanted: bool) -> Value:
@@ -248,6 +263,7 @@ LISTENER = Observer(
     permissions=(
         "elasticloadbalancing:DescribeListeners",
         "elasticloadbalancing:DescribeListenerAttributes",
+        "elasticloadbalancing:DescribeRules",
         *TAG_PERMISSIONS,
     ),
     locate=_locate,
