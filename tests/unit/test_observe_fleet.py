@@ -197,6 +197,14 @@ def test_the_worst_of_several_target_groups_counts() -> None:
     assert [(m.target, m.target_reason) for m in found.members] == [("unhealthy", "code 500"), ("healthy", "")]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_worst_of_several_ports_counts(order: int) -> None:
+    """A server that is registered on two ports is unhealthy if one of them is, in whatever order they are listed."""
+    bad, good = target("i-1", "unhealthy", "code 500"), target("i-1")
+    found = member("i-1", HEALTH=rows(*[bad, good][::order], target("i-2")))
+    assert (found.target, found.target_reason) == ("unhealthy", "code 500")
+
+
 def test_without_a_load_balancer_the_groups_word_counts() -> None:
     """A group without target groups knows only its own health check."""
     one = resource("aws:autoscaling/group:Group", "g", "g-1", {})

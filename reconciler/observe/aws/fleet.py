@@ -33,6 +33,7 @@ PERMISSIONS = (
 )
 
 _WORST_FIRST = ("unhealthy", "unregistered", "draining", "unavailable", "initial", "unused", "unhealthy.draining")
+_RANKS = {state: rank for rank, state in enumerate(_WORST_FIRST)}
 
 Targets: TypeAlias = Mapping[str, Row] | Unreadable
 """The targets of one target group by instance id."""
@@ -197,8 +198,20 @@ def _health_of(arn: str, instance: str) -> Read:
 
 def _targets(answer: Any) -> Targets:
     if isinstance(answer, Rows):
-        return {row["Target"]["Id"]: row for row in answer.rows}
+        # A server may be registered on several ports: the worst of them is last, and counts.
+        return {row["Target"]["Id"]: row for row in sorted(answer.rows, key=lambda row: -_rank(_said(row)))}
     return Unreadable(answer.how if isinstance(answer, Missing) else answer.reason)
+
+
+def _said(row: Row) -> tuple[str, str]:
+    """The state of a target, and the load balancer's own reason for it."""
+    health = row.get("TargetHealth", {})
+    state = "unregistered" if health.get("Reason") == "Target.NotRegistered" else health.get("State", "unavailable")
+    return state, health.get("Description") or health.get("Reason") or ""
+
+
+def _rank(said: tuple[str, str]) -> int:
+    return _RANKS.get(said[0], len(_RANKS))
 
 
 def _inside_and_left(group: Row, targets: Mapping[str, Targets], answers: Answers) -> list[Row] | More:
@@ -310,8 +323,5 @@ def _target(inside: Row, targets: Mapping[str, Targets], answers: Answers) -> tu
             if not isinstance(answer, Mapping):
                 return Unreadable(answer.how if isinstance(answer, Missing) else answer.reason), ""
             row = answer
-        health = row.get("TargetHealth", {})
-        state = "unregistered" if health.get("Reason") == "Target.NotRegistered" else health.get("State", "unavailable")
-        found.append((state, health.get("Description") or health.get("Reason") or ""))
-    worst = {state: rank for rank, state in enumerate(_WORST_FIRST)}
-    return min(found, key=lambda pair: worst.get(pair[0], len(worst)))
+        found.append(_said(row))
+    return min(found, key=_rank)
