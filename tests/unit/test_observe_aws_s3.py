@@ -195,6 +195,18 @@ def test_a_configuration_of_somebody_elses_bucket_is_not_ours(
     assert world.but(list_buckets=DENIED).see(observer, declared) == DENIED
 
 
+@pytest.mark.parametrize("name", ["bad bucket", "a/b", "x" * 256, "\ud800abc", "arn:aws:s3:::data", "data\n"])
+@pytest.mark.parametrize("observer", OBSERVERS, ids=lambda o: o.kind.token)
+def test_a_name_that_no_bucket_can_have_is_asked_of_nobody(observer: Observer, name: str) -> None:
+    """I06 F45: botocore takes such a name for a bug, which would end the look; it costs its own resource only."""
+    world = ours(get_resources=marks())
+    sight = world.see(observer, resource(observer.kind.token, name, {"bucket": name}))
+    assert isinstance(sight, Failed)
+    assert sight.reason.isprintable()
+    assert isinstance(world.locate(observer, resource(observer.kind.token, "", {"bucket": name})), Failed)
+    assert all(read.target == "*" for read in world.asked)
+
+
 def test_half_a_policy_is_no_changed_policy() -> None:
     """F16: S3 answers a policy as bare text; what is no JSON document was cut off on its way."""
     declared = resource(POLICY.kind.token, NAME, {"bucket": NAME, "policy": json.dumps(DOCUMENT)})

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from reconciler.model import DeclaredResource, ResourceKind, Value
 from reconciler.observe.aws._common import call, json_text, text, together
-from reconciler.observe.aws.s3_listing import LISTING, PERMISSIONS, bucket_row
+from reconciler.observe.aws.s3_listing import LISTING, PERMISSIONS, bucket_row, is_name
 from reconciler.observe.reads import Answers, Failed, Missing, More, Observer, Read, Row, Sight
 
 
@@ -45,14 +45,14 @@ def _configuration(
     def see(declared: DeclaredResource, answers: Answers) -> Sight:
         bucket = _bucket(declared)
         if bucket is None:
-            return Failed("the bucket's name is not known")
+            return Failed(_NAMELESS)
         row = find(bucket, answers)
         return {"bucket": bucket, **properties(row)} if isinstance(row, Mapping) else row
 
     def locate(declared: DeclaredResource, answers: Answers) -> str | Missing | Failed | More:
-        bucket = text(declared, "bucket")
+        bucket = _bucket(declared)
         if bucket is None:
-            return Failed("the bucket's name is not known")
+            return Failed(_NAMELESS)
         row = find(bucket, answers)
         if isinstance(row, Mapping):
             return bucket if configured(row) else Missing(f"{operation} answers nothing configured for {bucket}")
@@ -61,9 +61,13 @@ def _configuration(
     return Observer(kind=kind, reads=reads, see=see, permissions=(permission, *PERMISSIONS), locate=locate)
 
 
+_NAMELESS = "the bucket's name is not known, or none that a bucket can have"
+
+
 def _bucket(declared: DeclaredResource) -> str | None:
     # An id with an expected bucket owner is "bucket,account".
-    return declared.id.partition(",")[0] or text(declared, "bucket")
+    name = declared.id.partition(",")[0] or text(declared, "bucket")
+    return name if name is not None and is_name(name) else None
 
 
 def _versioning(row: Row) -> Mapping[str, Value]:
