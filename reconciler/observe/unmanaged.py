@@ -85,7 +85,7 @@ def unmanaged(declared: Declared, answers: Answers, members: Collection[str]) ->
     A listing that failed shows none, and is among the failed reads.
     """
     networks = {r.id: r for r in declared.resources.values() if r.type == VPC and r.id and not r.external}
-    groups = {r.id for r in declared.resources.values() if r.type == GROUP}
+    groups = {r.id for r in declared.resources.values() if r.type == GROUP and r.id}
     ruled = {text(r, "securityGroupId") for r in declared.resources.values()}
     if not networks:
         return

@@ -120,6 +120,7 @@ def test_servers_of_declared_groups_are_not_found() -> None:
     assert found(server("aws:autoscaling:groupName", GROUP.id), GROUP) == ()
     assert len(found(server("aws:autoscaling:groupName", "another"), GROUP)) == 1
     assert len(found(server("autoscaling:groupName", GROUP.id), GROUP)) == 1
+    assert len(found(server("stackmend:quarantined-from", ""), replace(GROUP, id=""))) == 1
 
 
 @pytest.mark.parametrize(
