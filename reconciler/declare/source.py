@@ -121,7 +121,7 @@ class StackSource:
     def _parsed(self, text: str, *arguments: str) -> Any:
         try:
             return json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StateError(f"pulumi {' '.join(arguments[:2])} did not print JSON", where=self._where) from error
 
     def _text(self, *arguments: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from reprlib import repr as shortened
 from typing import Any
 
 from reconciler.declare.places import Places
@@ -128,7 +129,7 @@ def _check_resource(raw: Any, where: str) -> None:
         raise _malformed("is not an object", where)
     urn = raw.get("urn")
     if not isinstance(urn, str) or not urn.startswith("urn:pulumi:") or urn.count("::") < 3:
-        raise _malformed(f"urn {urn!r} is not urn:pulumi:<stack>::<project>::<type>::<name>", where)
+        raise _malformed(f"urn {shortened(urn)} is not urn:pulumi:<stack>::<project>::<type>::<name>", where)
     where = f"{where} ({urn})"
     forms: tuple[tuple[str, type, bool], ...] = (
         ("type", str, True),
@@ -145,7 +146,7 @@ def _check_resource(raw: Any, where: str) -> None:
     )
     for key, form, required in forms:
         if (required or raw.get(key) is not None) and not isinstance(raw.get(key), form):
-            raise _malformed(f"{key} {raw.get(key)!r:.80} is not of the type it must have", where)
+            raise _malformed(f"{key} {shortened(raw.get(key))} is not of the type it must have", where)
     lists = [("dependencies", raw), *((p, raw["propertyDependencies"]) for p in raw.get("propertyDependencies") or ())]
     for key, holder in lists:
         if not all(isinstance(urn, str) for urn in _list(holder, key, where)):
@@ -187,7 +188,10 @@ def _scaled(resources: Mapping[Urn, DeclaredResource]) -> dict[Urn, DeclaredReso
 
 
 def _resource(raw: Mapping[str, Any], holders: Mapping[Urn, Mapping[str, Any]], places: Places) -> DeclaredResource:
-    inputs = {key: value(item) for key, item in (raw.get("inputs") or {}).items() if key != DEFAULTS}
+    try:
+        inputs = {key: value(item) for key, item in (raw.get("inputs") or {}).items() if key != DEFAULTS}
+    except RecursionError as error:
+        raise _malformed("inputs are nested too deeply", raw["urn"]) from error
     used = raw.get("propertyDependencies")
     references = {urn for urns in (used or {}).values() for urn in urns or ()}
     dependencies = references | {*(raw.get("dependencies") or ())}

@@ -31,23 +31,30 @@ _UNKNOWN_TEXTS = frozenset(
 )
 
 
-def value(raw: Any) -> Value:
+DEEPEST = 100
+"""Levels of a value. No provider has a tenth of them, and what is walked into has to end."""
+
+
+def value(raw: Any, level: int = 0) -> Value:
     """The value without ``__defaults`` at any depth.
 
     Secrets become ``Secret`` unopened; so do assets, archives and references, which no read of AWS can be compared
     with either. Values not known yet become ``Unreadable``.
+    Raises RecursionError for one that is nested more than ``DEEPEST`` levels deep.
     """
     if isinstance(raw, str):
         return UNKNOWN if raw in _UNKNOWN_TEXTS else raw
+    if level > DEEPEST:
+        raise RecursionError(f"a value has more than {DEEPEST} levels")
     if type(raw) is dict or isinstance(raw, Mapping):
         signature = raw.get(SIGNATURE)
         if signature == OUTPUT and not raw.get("secret"):
-            return value(raw["value"]) if "value" in raw else UNKNOWN
+            return value(raw["value"], level + 1) if "value" in raw else UNKNOWN
         if signature is not None:
             return Secret()
-        return {key: value(item) for key, item in raw.items() if key != DEFAULTS}
+        return {key: value(item, level + 1) for key, item in raw.items() if key != DEFAULTS}
     if isinstance(raw, list):
-        return [value(item) for item in raw]
+        return [value(item, level + 1) for item in raw]
     return raw  # type: ignore[no-any-return]
 
 

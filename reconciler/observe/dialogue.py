@@ -22,7 +22,7 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 ROUNDS = 6
-"""A fleet in need of repair takes five: who left, the templates' versions, an old one, status checks, the answer."""
+"""A fleet in need of repair takes five: who left, what isolates a server, an old version, status checks, the answer."""
 
 log = structlog.get_logger(__name__)
 

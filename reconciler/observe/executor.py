@@ -160,6 +160,8 @@ def _answer(read: Read, clients: Clients, deadline: float) -> Answer:
         code, message = code_of(error), error.response.get("Error", {}).get("Message", "")
         said = f"{name} for {read.target}: {code}: {message}"
         return Missing(said) if code in read.absent and status_of(error) < 500 else Failed(said)
+    except UnicodeError as error:  # half a character cannot be sent; the words of it cannot be shown either
+        return Failed(f"{name} for {read.target!a}: {type(error).__name__}")
     except (BotoCoreError, ResponseParserError, IncompleteAnswer, TimeoutError) as error:
         return Failed(f"{name} for {read.target}: {type(error).__name__}: {error}")
 

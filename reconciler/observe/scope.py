@@ -69,7 +69,8 @@ def scope(wanted: Iterable[DeclaredResource]) -> dict[Read, tuple[Read, ...]]:
     """The narrow reads that together stand for a listing, by listing; what is not in it is read whole."""
     few: dict[str, list[DeclaredResource]] = {}
     for resource in wanted:
-        if resource.id:
+        # Half a character cannot be sent, so it would cost all that are asked for together with it.
+        if resource.id and resource.id.isprintable():
             few.setdefault(resource.type, []).append(resource)
     found = {listing: narrow(few) for listing, narrow in _NARROW.items()}
     return {listing: tuple(parts) for listing, parts in found.items() if parts and len(parts) <= _PARTS}

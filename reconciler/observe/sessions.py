@@ -120,7 +120,10 @@ def call_policy(operations: Collection[str], resources: Collection[str], clients
 
 
 def engine_policy(tenant: str) -> dict[str, Any]:
-    """What the engine's session may do: whatever the role may, but to nothing that is tagged as another tenant's."""
+    """What the engine's session may do: whatever the role may, but to nothing that is tagged as another tenant's.
+
+    AWS has to say so in the request: S3 does for buckets whose ABAC is enabled, which it is not by default.
+    """
     key = f"aws:ResourceTag/{TENANT}"
     # A key that is not there is unequal to anything, so it has to be there as well.
     others = {"StringNotEquals": {key: tenant}, "Null": {key: "false"}}

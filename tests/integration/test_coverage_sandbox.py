@@ -116,25 +116,32 @@ def test_without_a_working_engine_these_types_are_unknown(cell: Cell, monkeypatc
 
 
 def test_what_somebody_put_into_a_tenants_network_is_reported_and_left(cell: Cell) -> None:
-    """A security group, a route table and a server made by hand are findings of that tenant; nothing removes them."""
+    """T03: a security group, a route table, a server and a route in a declared table, all made by hand, are findings of
+    that tenant; nothing removes them."""
     ec2, before = cell.aws("ec2"), cell.scan().declared
     vpc = named(before, "aws:ec2/vpc:Vpc", f"{TENANT}-vpc").id
     subnet = named(before, "aws:ec2/subnet:Subnet", f"{TENANT}-public-a").id
     group = ec2.create_security_group(GroupName="mine", Description="mine", VpcId=vpc)["GroupId"]
     table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    declared_table = named(before, "aws:ec2/routeTable:RouteTable", f"{TENANT}-public").id
+    gateway = named(before, "aws:ec2/internetGateway:InternetGateway", f"{TENANT}-igw").id
+    way = {"RouteTableId": declared_table, "DestinationCidrBlock": "10.99.0.0/16"}
+    ec2.create_route(**way, GatewayId=gateway)
     image = ec2.describe_images(Owners=["self"])["Images"][0]["ImageId"]
     server = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, SubnetId=subnet)["Instances"][0]["InstanceId"]
     cell.sandbox.control.reset()
     try:
         with cell.cycle() as cycle:
             done = cycle.repair(progress=lambda *_: None)
-        assert {(f.rule, f.resource_id, f.tenant) for f in done.scan.failing} == {
-            ("orphan.unmanaged", one, TENANT) for one in (group, table, server)
-        }
+        found = {f.resource_id: (f.rule, f.tenant) for f in done.scan.failing}
+        (route,) = found.keys() - {group, table, server}
+        assert route.startswith(f"r-{declared_table}")
+        assert found == dict.fromkeys((group, table, server, route), ("orphan.unmanaged", TENANT))
         assert {d.code for d in done.plan.deferrals} == {"orphan"}
         assert cell.sandbox.control.calls().writes == {}
     finally:
         ec2.terminate_instances(InstanceIds=[server])
+        ec2.delete_route(**way)
         ec2.delete_route_table(RouteTableId=table)
         ec2.delete_security_group(GroupId=group)
     assert not cell.scan().failing

@@ -161,9 +161,10 @@ def test_what_the_cli_prints_is_scrubbed(backend: Backend) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_an_export_that_is_no_json_is_refused(backend: Backend) -> None:
-    """F45: half a document is an error, not half a declaration."""
-    backend.answer('{"version": 3, "deploy', [])
+@pytest.mark.parametrize("text", ['{"version": 3, "deploy', "[" * 100_000 + "]" * 100_000], ids=["half", "endless"])
+def test_an_export_that_is_no_json_is_refused(backend: Backend, text: str) -> None:
+    """F45: half a document is an error, not half a declaration; so is one that is nested without end."""
+    backend.answer(text, [])
     with pytest.raises(StateError, match="did not print JSON"):
         backend.source().load()
 

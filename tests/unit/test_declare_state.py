@@ -424,6 +424,26 @@ def test_a_damaged_document_is_refused(document: Any) -> None:
         parse(document, cell="dev")
 
 
+def nested(levels: int) -> list[Any]:
+    return [nested(levels - 1)] if levels else []
+
+
+@pytest.mark.parametrize("place", ["inputs", "dependencies", "outputs", "urn"])
+def test_what_is_nested_without_end_is_refused_by_place(place: str) -> None:
+    """F45: nothing that walks into a value runs out of room for it; what is as deep as a program may be is read."""
+    endless: Any = {}
+    for _ in range(5000):
+        endless = {"a": endless}
+    changes: dict[str, Any] = {place: endless if place == "inputs" else [endless]}
+    with pytest.raises(StateError) as caught:
+        read(resource("a", **changes))
+    assert "deployment.resources[4]" in caught.value.where or urn("a") in caught.value.where
+    deep = read(resource("a", inputs={"x": nested(100)})).resources[urn("a")]
+    assert deep.inputs == {"x": nested(100)}
+    with pytest.raises(StateError, match="too deeply"):
+        read(resource("a", inputs={"x": nested(101)}))
+
+
 SPOTS = st.lists(st.integers(0, 30), min_size=1, max_size=6)
 JUNK: st.SearchStrategy[Any] = (
     st.none() | st.integers() | st.text(max_size=3) | st.just([]) | st.just({}) | st.just([{}])

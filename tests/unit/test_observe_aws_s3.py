@@ -111,8 +111,12 @@ CONFIGURATIONS = [
         id="policy",
     ),
 ]
-LISTED: dict[str, Answer] = {"list_buckets": rows({"Name": NAME})}
 table = pytest.mark.parametrize(("observer", "inputs", "operation", "answer", "absent"), CONFIGURATIONS)
+
+
+def ours(**answers: Answer) -> World:
+    """What a bucket that the account's own listing has answers."""
+    return World({"list_buckets": rows({"Name": NAME}), **answers})
 
 
 @table
@@ -121,7 +125,7 @@ def test_a_configuration_as_declared(
 ) -> None:
     """What AWS answers for an untouched configuration equals its declared inputs."""
     declared = resource(observer.kind.token, NAME, {"bucket": NAME, **inputs})
-    assert World({operation: rows(answer)}).drift(observer, declared) == []
+    assert ours(**{operation: rows(answer)}).drift(observer, declared) == []
 
 
 @table
@@ -136,7 +140,7 @@ def test_a_configuration_that_is_not_answered(
 ) -> None:
     """I06 F01 F10: a denied or throttled read says nothing of the configuration."""
     declared = resource(observer.kind.token, NAME, {"bucket": NAME, **inputs})
-    assert World({operation: failure, **LISTED}).see(observer, declared) == failure
+    assert ours(**{operation: failure}).see(observer, declared) == failure
 
 
 @table
@@ -145,9 +149,9 @@ def test_a_configuration_is_missing_by_its_own_codes_only(
 ) -> None:
     """F10 F15: only the code for this very configuration is absence; no other 404 is."""
     declared = resource(observer.kind.token, NAME, {"bucket": NAME, **inputs})
-    world = World({operation: Missing("none")})
+    world = ours(**{operation: Missing("none")})
     assert world.see(observer, declared) == Missing("none")
-    (read,) = world.asked
+    (read,) = [read for read in world.asked if read.operation == operation]
     assert read.absent == absent
     assert not read.absent & GENERIC
 
@@ -158,9 +162,9 @@ def test_locating_a_configuration(
 ) -> None:
     """F42: a configuration whose create was cut off is found by its bucket, if AWS has it."""
     pending = resource(observer.kind.token, "", {"bucket": NAME, **inputs})
-    assert World({operation: rows(answer)}).locate(observer, pending) == NAME
-    assert isinstance(World({operation: Missing("none")}).locate(observer, pending), Missing)
-    assert World({operation: DENIED, **LISTED}).locate(observer, pending) == DENIED
+    assert ours(**{operation: rows(answer)}).locate(observer, pending) == NAME
+    assert isinstance(ours(**{operation: Missing("none")}).locate(observer, pending), Missing)
+    assert ours(**{operation: DENIED}).locate(observer, pending) == DENIED
     assert isinstance(World({}).locate(observer, resource(observer.kind.token, "", {})), Failed)
 
 
@@ -170,16 +174,43 @@ def test_a_configuration_goes_with_its_bucket(
 ) -> None:
     """F10 F15: "no such bucket" is believed only if the listing and the bucket's own read say the same."""
     declared = resource(observer.kind.token, NAME, {"bucket": NAME, **inputs})
-    world = World({operation: Failed("NoSuchBucket"), "list_buckets": rows(), "head_bucket": Missing("404")})
-    assert world.see(observer, declared) == Missing("404")
-    assert world.told(LISTED).see(observer, declared) == Failed("NoSuchBucket")
-    assert world.but(head_bucket=DENIED).see(observer, declared) == Failed("NoSuchBucket")
+    world = ours(**{operation: Failed("NoSuchBucket")})
+    assert world.see(observer, declared) == Failed("NoSuchBucket")
+    gone = world.but(list_buckets=rows(), head_bucket=Missing("404"))
+    assert gone.see(observer, declared) == Missing("404")
+    assert gone.but(head_bucket=DENIED).see(observer, declared) == DENIED
+
+
+@table
+@pytest.mark.parametrize("none", [False, True], ids=["configured", "not configured"])
+def test_a_configuration_of_somebody_elses_bucket_is_not_ours(
+    observer: Observer, inputs: dict[str, Any], operation: str, answer: dict[str, Any], absent: set[str], none: bool
+) -> None:
+    """I06 F15: names of buckets are global, so one that is not listed proves nothing, whatever it lets us read."""
+    declared = resource(observer.kind.token, NAME, {"bucket": NAME, **inputs})
+    said = Missing("none") if none else rows(answer)
+    world = ours(**{operation: said, "list_buckets": rows({"Name": "other"}), "head_bucket": rows({})})
+    assert isinstance(world.see(observer, declared), Failed)
+    assert isinstance(world.locate(observer, resource(observer.kind.token, "", {"bucket": NAME})), Failed)
+    assert world.but(list_buckets=DENIED).see(observer, declared) == DENIED
+
+
+@pytest.mark.parametrize("name", ["bad bucket", "a/b", "x" * 256, "\ud800abc", "arn:aws:s3:::data", "data\n"])
+@pytest.mark.parametrize("observer", OBSERVERS, ids=lambda o: o.kind.token)
+def test_a_name_that_no_bucket_can_have_is_asked_of_nobody(observer: Observer, name: str) -> None:
+    """I06 F45: botocore takes such a name for a bug, which would end the look; it costs its own resource only."""
+    world = ours(get_resources=marks())
+    sight = world.see(observer, resource(observer.kind.token, name, {"bucket": name}))
+    assert isinstance(sight, Failed)
+    assert sight.reason.isprintable()
+    assert isinstance(world.locate(observer, resource(observer.kind.token, "", {"bucket": name})), Failed)
+    assert all(read.target == "*" for read in world.asked)
 
 
 def test_half_a_policy_is_no_changed_policy() -> None:
     """F16: S3 answers a policy as bare text; what is no JSON document was cut off on its way."""
     declared = resource(POLICY.kind.token, NAME, {"bucket": NAME, "policy": json.dumps(DOCUMENT)})
-    torn = World({"get_bucket_policy": rows({"Policy": json.dumps(DOCUMENT)[:40]})})
+    torn = ours(get_bucket_policy=rows({"Policy": json.dumps(DOCUMENT)[:40]}))
     assert unreadable(torn.properties(POLICY, declared)) == {"policy"}
 
 
@@ -187,7 +218,7 @@ def test_half_a_policy_is_no_changed_policy() -> None:
 def test_versioning_that_is_off_is_drift(answer: dict[str, str], status: str) -> None:
     """A bucket never versioned answers nothing, one switched off says Suspended: both are drift, neither is absence."""
     declared = resource(VERSIONING.kind.token, NAME, {"bucket": NAME, "versioningConfiguration": {"status": "Enabled"}})
-    world = World({"get_bucket_versioning": rows(answer)})
+    world = ours(get_bucket_versioning=rows(answer))
     assert world.properties(VERSIONING, declared)["versioningConfiguration"] == {"status": status}
     assert world.drift(VERSIONING, declared) == ["versioningConfiguration"]
 
@@ -195,13 +226,13 @@ def test_versioning_that_is_off_is_drift(answer: dict[str, str], status: str) ->
 def test_a_bucket_never_versioned_has_no_versioning_to_find() -> None:
     """F42: the empty answer that every bucket gives is no sign that a cut-off create got through."""
     pending = resource(VERSIONING.kind.token, "", {"bucket": NAME})
-    assert isinstance(World({"get_bucket_versioning": rows({})}).locate(VERSIONING, pending), Missing)
+    assert isinstance(ours(get_bucket_versioning=rows({})).locate(VERSIONING, pending), Missing)
 
 
 def test_default_encryption_is_drift() -> None:
     """A bucket that fell back to the encryption AWS gives every bucket is not as declared."""
     declared = resource(ENCRYPTION.kind.token, NAME, {"bucket": NAME, "rules": [RULE]})
-    assert World({"get_bucket_encryption": rows(DEFAULT_ENCRYPTION)}).drift(ENCRYPTION, declared) == ["rules"]
+    assert ours(get_bucket_encryption=rows(DEFAULT_ENCRYPTION)).drift(ENCRYPTION, declared) == ["rules"]
 
 
 def test_an_opened_public_access_block_is_drift() -> None:
@@ -209,7 +240,7 @@ def test_an_opened_public_access_block_is_drift() -> None:
     declared = resource(PUBLIC_ACCESS_BLOCK.kind.token, NAME, {"bucket": NAME, **SETTINGS})
     opened = dict(BLOCKED["PublicAccessBlockConfiguration"], BlockPublicPolicy=False)
     del opened["BlockPublicAcls"]
-    world = World({"get_public_access_block": rows({"PublicAccessBlockConfiguration": opened})})
+    world = ours(get_public_access_block=rows({"PublicAccessBlockConfiguration": opened}))
     assert world.drift(PUBLIC_ACCESS_BLOCK, declared) == ["blockPublicAcls", "blockPublicPolicy"]
 
 
@@ -218,7 +249,7 @@ def test_a_widened_policy_is_drift() -> None:
     declared = resource(POLICY.kind.token, NAME, {"bucket": NAME, "policy": json.dumps(DOCUMENT)})
     allow = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"{ARN}/*"}
     wider = json.dumps({**DOCUMENT, "Statement": [*DOCUMENT["Statement"], allow]})
-    assert World({"get_bucket_policy": rows({"Policy": wider})}).drift(POLICY, declared) == ["policy"]
+    assert ours(get_bucket_policy=rows({"Policy": wider})).drift(POLICY, declared) == ["policy"]
 
 
 def test_a_bucket_as_declared() -> None:

@@ -230,6 +230,15 @@ def test_a_read_the_api_does_not_have_is_a_bug(clients: Clients, read: Read, err
         run([read], clients)
 
 
+def test_an_id_that_cannot_be_sent_costs_its_own_read_only(clients: Clients, wire: Wire) -> None:
+    """I06 F45: half a character in one id leaves all other reads their answers; the reason can be shown."""
+    wire.script["DescribeVpcs"] = [vpcs("vpc-1")]
+    half = Read("ec2", "describe_vpcs", "Vpcs", (("VpcIds", ("\ud800",)),), target="\ud800")
+    answers = run([half, VPCS], clients)
+    assert answers[half] == Failed(r"ec2:DescribeVpcs for '\ud800': UnicodeEncodeError")
+    assert ids(answers[VPCS]) == ["vpc-1"]
+
+
 def test_the_right_account_is_let_in(clients: Clients, wire: Wire) -> None:
     """I10: credentials of the declared account pass."""
     wire.script["GetCallerIdentity"] = [identity(ACCOUNT)]

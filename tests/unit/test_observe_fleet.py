@@ -56,6 +56,17 @@ def version(number: int, image: str) -> dict[str, Any]:
     return {"LaunchTemplateId": "lt-1", "VersionNumber": number, "LaunchTemplateData": {"ImageId": image}}
 
 
+QUARANTINE = {"GroupId": "sg-q", "GroupName": "stackmend-quarantine"}
+
+
+def taken(*groups: str) -> dict[str, Any]:
+    """A server that says that a quarantine took it out, with an interface of each group."""
+    interfaces = [
+        {"Groups": [{"GroupId": id_, "GroupName": "stackmend-quarantine"} for id_ in some.split()]} for some in groups
+    ]
+    return {**server("i-7", **{"stackmend_quarantined-from": "g-1"}), "NetworkInterfaces": interfaces}
+
+
 FINE: dict[str, Answer] = {
     "describe_auto_scaling_groups": rows(group(inside("i-1"), inside("i-2"))),
     "describe_instances": rows(server("i-1"), server("i-2")),
@@ -197,6 +208,14 @@ def test_the_worst_of_several_target_groups_counts() -> None:
     assert [(m.target, m.target_reason) for m in found.members] == [("unhealthy", "code 500"), ("healthy", "")]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_worst_of_several_ports_counts(order: int) -> None:
+    """A server that is registered on two ports is unhealthy if one of them is, in whatever order they are listed."""
+    bad, good = target("i-1", "unhealthy", "code 500"), target("i-1")
+    found = member("i-1", HEALTH=rows(*[bad, good][::order], target("i-2")))
+    assert (found.target, found.target_reason) == ("unhealthy", "code 500")
+
+
 def test_without_a_load_balancer_the_groups_word_counts() -> None:
     """A group without target groups knows only its own health check."""
     one = resource("aws:autoscaling/group:Group", "g", "g-1", {})
@@ -204,6 +223,51 @@ def test_without_a_load_balancer_the_groups_word_counts() -> None:
     found = look({"describe_auto_scaling_groups": groups}, one)
     assert isinstance(found, Fleet)
     assert [m.target for m in found.members] == ["healthy", "unhealthy"]
+
+
+# --- quarantine ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("groups", "cut_off"),
+    [
+        (["sg-q"], [True]),
+        (["sg-q", "sg-q"], [True]),
+        (["sg-q sg-marker"], [True]),
+        (["sg-named"], [False]),
+        (["sg-marker"], [False]),
+        (["sg-q", "sg-open"], [False]),
+        ([""], [False]),
+        (["sg-q sg-open"], []),
+        (["sg-q sg-denied"], []),
+        (["sg-q sg-gone"], []),
+    ],
+)
+def test_a_server_is_cut_off_by_what_its_groups_let_through(groups: list[str], cut_off: list[bool]) -> None:
+    """T01 I06: not by a tag or a group's name; nothing is said where one is not known, or has rules beside it."""
+    rule = {"IpProtocol": "tcp", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    asked: dict[str, Answer] = {
+        "describe_security_groups sg-denied": failed(),
+        "describe_security_groups sg-gone": Missing("no such group"),
+    }
+    found = fleet(
+        describe_instances=rows(server("i-1"), server("i-2"), taken(*groups)),
+        describe_security_groups=rows(
+            QUARANTINE,
+            {"GroupId": "sg-marker", "GroupName": "marker"},
+            {"GroupId": "sg-named", "GroupName": "stackmend-quarantine", "IpPermissionsEgress": [rule]},
+            {"GroupId": "sg-open", "GroupName": "open", "IpPermissions": [rule]},
+        ),
+        **asked,
+    )
+    assert [q.cut_off for q in found.quarantined] == cut_off
+
+
+def test_security_groups_are_read_for_isolated_servers_only() -> None:
+    """A fleet without any costs no listing of them."""
+    table = Table(FINE)
+    observe(declared(GROUP), table, only={GROUP.urn})
+    assert "describe_security_groups" not in {read.operation for read in table.asked}
 
 
 # --- template versions -------------------------------------------------------------------------------------
@@ -264,7 +328,8 @@ def test_a_fleet_with_every_trouble_at_once_is_readable(one: DeclaredResource) -
         {
             **FINE,
             "describe_auto_scaling_groups": rows(group(inside("i-1", version="1"))),
-            "describe_instances": rows(server("i-1"), server("i-9")),
+            "describe_instances": rows(server("i-1"), server("i-9"), taken("sg-q")),
+            "describe_security_groups sg-q": rows(QUARANTINE),
             HEALTH: rows(target("i-1", "unhealthy"), target("i-9")),
             "describe_auto_scaling_instances i-9": rows(),
             OLD: rows(version(1, "ami-1")),
@@ -278,6 +343,7 @@ def test_a_fleet_with_every_trouble_at_once_is_readable(one: DeclaredResource) -
         ("i-9", "Detached", ""),
     ]
     assert found.members[0].outdated is True
+    assert [q.cut_off for q in found.quarantined] == [True]
 
 
 def test_the_versions_of_a_declared_template_are_asked_with_the_rest() -> None:

@@ -154,6 +154,12 @@ def test_a_narrow_look_sees_the_same(served: tuple[World, Clients, list[tuple[st
     assert unfiltered <= {"GetCallerIdentity"}
 
 
+def test_an_id_that_cannot_be_sent_is_in_no_narrow_read() -> None:
+    """I06: half a character in one id leaves the others that are asked for together with it their answer."""
+    half = resource("aws:ec2/subnet:Subnet", "acme-b", "subnet-\ud800", {"vpcId": "vpc-1"})
+    assert scope([SUBNET, half]) == scope([SUBNET])
+
+
 def test_many_are_read_whole() -> None:
     """Where narrow reads would be more than the listing's pages, there are none."""
     type_ = "aws:lb/targetGroup:TargetGroup"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from reconciler.model import DeclaredResource, ResourceKind, Value
@@ -34,6 +34,8 @@ _INLINE_DESTINATIONS = {
     "ipv6CidrBlock": "DestinationIpv6CidrBlock",
     "destinationPrefixListId": "DestinationPrefixListId",
 }
+_PROPAGATED = frozenset({"EnableVgwRoutePropagation", "Advertisement"})
+"""How routes come about that a virtual private gateway or a route server learned."""
 
 
 # --- route tables ------------------------------------------------------------------------------------------
@@ -118,6 +120,11 @@ def _same_network(live: object, declared: str) -> bool:
         return live == declared
 
 
+def _route_id(table: str, destination: str) -> str:
+    """The provider's own id: CRC-32 of the destination behind the table's id."""
+    return f"r-{table}{zlib.crc32(destination.encode())}"
+
+
 def _locate_route(declared: DeclaredResource, answers: Answers) -> str | Missing | Failed | More:
     seen = _route(declared, answers)
     if not isinstance(seen, Mapping):
@@ -125,9 +132,38 @@ def _locate_route(declared: DeclaredResource, answers: Answers) -> str | Missing
     table, destination = text(declared, "routeTableId"), _destination(declared)
     if table is None or destination is None:
         return Failed("the declaration names no route table or no destination")
-    # The provider's own id: CRC-32 of the destination behind the table's id.
-    id_ = f"r-{table}{zlib.crc32(destination[2].encode())}"
+    id_ = _route_id(table, destination[2])
     return Missing(f"the state already holds {id_}") if id_ in answers.claimed else id_
+
+
+# --- routes that may be nobody's ---------------------------------------------------------------------------
+
+
+def described(table: str, route: Row) -> tuple[str, str]:
+    """The id that the provider would give a live route, and the route in words."""
+    destination = next((str(route[theirs]) for theirs in _DESTINATIONS.values() if route.get(theirs)), "")
+    target = next((str(route[theirs]) for theirs in _TARGETS.values() if route.get(theirs)), "nowhere")
+    return _route_id(table, destination), f"the route of {table} to {destination} by {target}"
+
+
+def declares(declared: DeclaredResource, route: Row) -> bool:
+    """Whether it is this live route, of the same table; what is declared of it may have drifted."""
+    destination = _destination(declared)
+    return destination is not None and _same_network(route.get(destination[1]), destination[2])
+
+
+def comes_with(route: Row, claimed: Collection[str]) -> bool:
+    """Whether it comes with the network, with what propagates routes, or with a gateway endpoint that is declared."""
+    if route.get("Origin") in _PROPAGATED:
+        return True
+    gateway = str(route.get("GatewayId", ""))
+    return _made_elsewhere(route) and (not gateway.startswith("vpce-") or gateway in claimed)
+
+
+def shows_in_table(route: Row, table: DeclaredResource | None) -> bool:
+    """Whether it is compared with the routes that the table declares inline."""
+    routes = table.inputs.get("routes") if table is not None else None
+    return routes is not None and (not _made_elsewhere(route) or _is_declared(route, routes))
 
 
 # --- associations ------------------------------------------------------------------------------------------

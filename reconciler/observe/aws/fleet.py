@@ -17,9 +17,10 @@ from reconciler.observe.aws.autoscaling import group as group_of
 from reconciler.observe.aws.ec2 import INSTANCES, TEMPLATES
 from reconciler.observe.aws.ec2_launch import VERSIONS
 from reconciler.observe.aws.fleet_versions import current_versions, outdated
+from reconciler.observe.aws.isolation import Reach, reach
 from reconciler.observe.reads import Answers, Failed, Missing, More, Read, Row, Rows
 from reconciler.observe.tags import plain
-from tenancy.tags import COMPROMISED, KEEP_UNTIL, QUARANTINE_GROUP, QUARANTINED_FROM
+from tenancy.tags import COMPROMISED, KEEP_UNTIL, QUARANTINED_FROM
 
 PERMISSIONS = (
     "autoscaling:DescribeAutoScalingGroups",
@@ -29,10 +30,12 @@ PERMISSIONS = (
     "ec2:DescribeInstances",
     "ec2:DescribeLaunchTemplateVersions",
     "ec2:DescribeLaunchTemplates",
+    "ec2:DescribeSecurityGroups",
     "elasticloadbalancing:DescribeTargetHealth",
 )
 
 _WORST_FIRST = ("unhealthy", "unregistered", "draining", "unavailable", "initial", "unused", "unhealthy.draining")
+_RANKS = {state: rank for rank, state in enumerate(_WORST_FIRST)}
 
 Targets: TypeAlias = Mapping[str, Row] | Unreadable
 """The targets of one target group by instance id."""
@@ -60,14 +63,13 @@ def see(declared: DeclaredResource, answers: Answers) -> Fleet | Missing | Faile
         return more
     targets = {arn: _targets(answer) for arn, answer in health.items()}
     current = current_versions(group, answers)
-    if isinstance(current, More):
-        return current
+    every = _inside_and_left(group, targets, answers)
+    kept = _quarantined(group["AutoScalingGroupName"], answers)
+    if isinstance(current, More) or isinstance(every, More) or isinstance(kept, More):
+        return together(current, every, kept)
 
     members: list[Member] = []
     asked: list[More] = []
-    every = _inside_and_left(group, targets, answers)
-    if isinstance(every, More):
-        return every
     for inside in every:
         instance = INSTANCES.row(inside["InstanceId"], answers)
         is_outdated = outdated(inside, instance, current, answers)
@@ -111,7 +113,7 @@ def see(declared: DeclaredResource, answers: Answers) -> Fleet | Missing | Faile
         target_groups=arns,
         launches=":".join(map(str, current[0])) if isinstance(current, tuple) and len(current) == 1 else "",
         unit=_unit(group),
-        quarantined=_quarantined(group["AutoScalingGroupName"], answers),
+        quarantined=kept,
     )
 
 
@@ -133,27 +135,32 @@ def _tags(instance: Row | Missing | Failed) -> dict[str, str]:
     return plain(instance.get("Tags", ())) if isinstance(instance, Mapping) else {}
 
 
-def _quarantined(group: str, answers: Answers) -> tuple[Quarantined, ...]:
-    """What a quarantine took out of the group and still exists. Nothing if the listing failed: it stays."""
+def _quarantined(group: str, answers: Answers) -> tuple[Quarantined, ...] | More:
+    """What a quarantine took out of the group and still exists, in the order of their ids.
+
+    Nothing if the listing failed: it stays. Nor what its security groups could not be read of, or what somebody gave
+    another group beside the quarantine's: that is neither isolated, nor to be cut off once more.
+    """
     known = answers.derived(INSTANCES.read, _all_quarantined)
-    return known.get(group, ()) if isinstance(known, Mapping) else ()
+    rows = known.get(group, {}) if isinstance(known, Mapping) else {}
+    reached = {id_: reach(row, answers) for id_, row in rows.items()}
+    if (more := together(*reached.values())).reads:
+        return more
+    return tuple(
+        Quarantined(id_, _moment(_tags(rows[id_]).get(KEEP_UNTIL, "")), cut_off=found is Reach.NOTHING)
+        for id_, found in sorted(reached.items())
+        if found in (Reach.NOTHING, Reach.ANYTHING)
+    )
 
 
-def _all_quarantined(instances: tuple[Row, ...]) -> Mapping[str, tuple[Quarantined, ...]]:
-    """By the group each was taken out of, in the order of their ids."""
-    found: dict[str, dict[str, Quarantined]] = {}
+def _all_quarantined(instances: tuple[Row, ...]) -> Mapping[str, Mapping[str, Row]]:
+    """By the group each was taken out of, and by their ids."""
+    found: dict[str, dict[str, Row]] = {}
     for row in instances:
         tags = plain(row.get("Tags", ()))
         if QUARANTINED_FROM in tags and row["State"]["Name"] not in ("terminated", "shutting-down"):
-            kept = Quarantined(row["InstanceId"], _moment(tags.get(KEEP_UNTIL, "")), cut_off=_cut_off(row))
-            found.setdefault(tags[QUARANTINED_FROM], {})[kept.instance_id] = kept
-    return {group: tuple(some[id_] for id_ in sorted(some)) for group, some in found.items()}
-
-
-def _cut_off(row: Row) -> bool:
-    """Whether each of its interfaces got the quarantine's security group. Whoever investigates may add another one."""
-    interfaces = row.get("NetworkInterfaces") or [{"Groups": row.get("SecurityGroups", ())}]
-    return all(any(g.get("GroupName") == QUARANTINE_GROUP for g in one.get("Groups", ())) for one in interfaces)
+            found.setdefault(tags[QUARANTINED_FROM], {})[row["InstanceId"]] = row
+    return found
 
 
 def _moment(text: str) -> datetime | None:
@@ -197,8 +204,20 @@ def _health_of(arn: str, instance: str) -> Read:
 
 def _targets(answer: Any) -> Targets:
     if isinstance(answer, Rows):
-        return {row["Target"]["Id"]: row for row in answer.rows}
+        # A server may be registered on several ports: the worst of them is last, and counts.
+        return {row["Target"]["Id"]: row for row in sorted(answer.rows, key=lambda row: -_rank(_said(row)))}
     return Unreadable(answer.how if isinstance(answer, Missing) else answer.reason)
+
+
+def _said(row: Row) -> tuple[str, str]:
+    """The state of a target, and the load balancer's own reason for it."""
+    health = row.get("TargetHealth", {})
+    state = "unregistered" if health.get("Reason") == "Target.NotRegistered" else health.get("State", "unavailable")
+    return state, health.get("Description") or health.get("Reason") or ""
+
+
+def _rank(said: tuple[str, str]) -> int:
+    return _RANKS.get(said[0], len(_RANKS))
 
 
 def _inside_and_left(group: Row, targets: Mapping[str, Targets], answers: Answers) -> list[Row] | More:
@@ -310,8 +329,5 @@ def _target(inside: Row, targets: Mapping[str, Targets], answers: Answers) -> tu
             if not isinstance(answer, Mapping):
                 return Unreadable(answer.how if isinstance(answer, Missing) else answer.reason), ""
             row = answer
-        health = row.get("TargetHealth", {})
-        state = "unregistered" if health.get("Reason") == "Target.NotRegistered" else health.get("State", "unavailable")
-        found.append((state, health.get("Description") or health.get("Reason") or ""))
-    worst = {state: rank for rank, state in enumerate(_WORST_FIRST)}
-    return min(found, key=lambda pair: worst.get(pair[0], len(worst)))
+        found.append(_said(row))
+    return min(found, key=_rank)

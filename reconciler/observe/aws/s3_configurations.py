@@ -1,7 +1,7 @@
 """How the configurations of a bucket are seen that Pulumi keeps as resources of their own.
 
-There is no bulk form. Each answers one direct read, with an error code of its own for "not configured"; a bucket
-that is gone has taken its configurations with it.
+There is no bulk form. Each answers one direct read, with an error code of its own for "not configured". What it says
+counts for a bucket that is ours only; a bucket that is gone has taken its configurations with it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from reconciler.model import DeclaredResource, ResourceKind, Value
-from reconciler.observe.aws._common import call, json_text, text
-from reconciler.observe.aws.s3_listing import PERMISSIONS, bucket_row
+from reconciler.observe.aws._common import call, json_text, text, together
+from reconciler.observe.aws.s3_listing import LISTING, PERMISSIONS, bucket_row, is_name
 from reconciler.observe.reads import Answers, Failed, Missing, More, Observer, Read, Row, Sight
 
 
@@ -33,28 +33,26 @@ def _configuration(
         return call("s3", operation, absent=none, target=bucket, Bucket=bucket)
 
     def find(bucket: str, answers: Answers) -> Row | Missing | Failed | More:
-        row = answers.one(read(bucket))
-        if not isinstance(row, Failed):
-            return row
-        # "No such bucket" is a word on the bucket, so it counts only if the bucket's own reads say the same.
-        owner = bucket_row(bucket, answers)
-        return owner if isinstance(owner, Missing | More) else row
+        row, owner = answers.one(read(bucket)), bucket_row(bucket, answers)
+        if isinstance(row, More) or isinstance(owner, More):
+            return together(row, owner)
+        return row if isinstance(owner, Mapping) else owner
 
     def reads(declared: DeclaredResource) -> tuple[Read, ...]:
         bucket = _bucket(declared)
-        return (read(bucket),) if bucket else ()
+        return (LISTING, read(bucket)) if bucket else ()
 
     def see(declared: DeclaredResource, answers: Answers) -> Sight:
         bucket = _bucket(declared)
         if bucket is None:
-            return Failed("the bucket's name is not known")
+            return Failed(_NAMELESS)
         row = find(bucket, answers)
         return {"bucket": bucket, **properties(row)} if isinstance(row, Mapping) else row
 
     def locate(declared: DeclaredResource, answers: Answers) -> str | Missing | Failed | More:
-        bucket = text(declared, "bucket")
+        bucket = _bucket(declared)
         if bucket is None:
-            return Failed("the bucket's name is not known")
+            return Failed(_NAMELESS)
         row = find(bucket, answers)
         if isinstance(row, Mapping):
             return bucket if configured(row) else Missing(f"{operation} answers nothing configured for {bucket}")
@@ -63,9 +61,13 @@ def _configuration(
     return Observer(kind=kind, reads=reads, see=see, permissions=(permission, *PERMISSIONS), locate=locate)
 
 
+_NAMELESS = "the bucket's name is not known, or none that a bucket can have"
+
+
 def _bucket(declared: DeclaredResource) -> str | None:
     # An id with an expected bucket owner is "bucket,account".
-    return declared.id.partition(",")[0] or text(declared, "bucket")
+    name = declared.id.partition(",")[0] or text(declared, "bucket")
+    return name if name is not None and is_name(name) else None
 
 
 def _versioning(row: Row) -> Mapping[str, Value]:
