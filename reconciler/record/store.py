@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, select, update
 
 from reconciler.errors import StoreError
 from reconciler.log import printable, scrub
@@ -158,11 +158,16 @@ class Store(Database):
             exact = [row for row in rows if row.finding_id == finding_id] or rows
             return (run_of(exact[0]), documents.to_finding(exact[0].document)) if exact else None
 
-    def pause(self, cell: str, *, reason: str, who: str, tenant: str | None = None) -> None:
-        """Stop repairs in a cell, or of one tenant of it, until ``resume``; survives restarts. Raises StoreError."""
+    def pause(self, cell: str, *, reason: str, who: str, tenant: str | None = None, replace: bool = True) -> None:
+        """Stop repairs in a cell, or of one tenant of it, until ``resume``; survives restarts. Raises StoreError.
+
+        A pause that stands there is replaced, unless ``replace`` is false: then it stays as it is.
+        """
         reason, who = scrub(reason), printable(scrub(who))[:255]
         with self.write() as connection:
-            connection.execute(_delete_pause(cell, tenant))
+            if not replace and connection.execute(select(PAUSES).where(_of_pause(cell, tenant))).first():
+                return
+            connection.execute(delete(PAUSES).where(_of_pause(cell, tenant)))
             since = text(self.clock.now())
             values = {"cell": cell, "tenant": tenant or "", "reason": printable(reason), "who": who, "since": since}
             connection.execute(insert(PAUSES).values(values))
@@ -172,7 +177,7 @@ class Store(Database):
     def resume(self, cell: str, *, who: str, tenant: str | None = None, reason: str = "") -> bool:
         """End a pause. Returns whether there was one; a pause of the cell and one of a tenant are apart."""
         with self.write() as connection:
-            if not connection.execute(_delete_pause(cell, tenant)).rowcount:
+            if not connection.execute(delete(PAUSES).where(_of_pause(cell, tenant))).rowcount:
                 return False
             payload = {"tenant": tenant, "reason": scrub(reason)}
             ledger.append(connection, self, cell=cell, actor=who, event="resumed", payload=payload)
@@ -246,5 +251,5 @@ def run_of(row: Row[Any]) -> Run:
     return Run(row.run_id, row.cell, row.kind, moment(row.started), finished, json.loads(row.summary))
 
 
-def _delete_pause(cell: str, tenant: str | None) -> Any:
-    return delete(PAUSES).where(PAUSES.c.cell == cell, PAUSES.c.tenant == (tenant or ""))
+def _of_pause(cell: str, tenant: str | None) -> ColumnElement[bool]:
+    return and_(PAUSES.c.cell == cell, PAUSES.c.tenant == (tenant or ""))

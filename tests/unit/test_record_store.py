@@ -148,6 +148,18 @@ def test_a_pause_outlives_the_process(tmp_path: Path) -> None:
         assert [entry.event for entry in entries(store)] == ["paused", "paused", "paused", "resumed"]
 
 
+def test_a_pause_that_stands_is_left_as_it_is_where_that_is_asked(tmp_path: Path) -> None:
+    """I14: what stackmend pauses by itself takes no person's pause of that tenant away, with its who, since and why."""
+    with open_store(tmp_path) as store:
+        store.pause("dev", tenant="acme", reason="legal hold", who="ana")
+        before = store.pauses("dev")
+        store.pause("dev", tenant="acme", reason="worse off", who="stackmend", replace=False)
+        assert store.pauses("dev") == before
+        store.pause("dev", tenant="globex", reason="worse off", who="stackmend", replace=False)
+        store.pause("dev", reason="incident", who="ana", replace=False)
+        assert [p.tenant for p in store.pauses("dev")] == [None, "acme", "globex"]
+
+
 def test_a_baseline_is_kept_for_each_cell(store: Store) -> None:
     """The latest baseline of a cell comes back as it was given; saving the same one again writes nothing."""
     assert store.baseline("dev") is None
