@@ -20,7 +20,7 @@ from reconciler.model import Finding, Outcome, Plan, Repair, Scan, Status, Urn, 
 from reconciler.plan import planner
 from reconciler.present import history
 from reconciler.present.documents import plan_document
-from reconciler.record import standing
+from reconciler.record import ledger, standing
 from reconciler.record.journal import Journal
 from reconciler.record.lease import Lease
 from reconciler.record.sightings import sight
@@ -28,7 +28,7 @@ from reconciler.record.store import Store
 from reconciler.settings import Settings
 from reconciler.wiring import policy_of
 from tests.unit.plan_worlds import KINDS, cell, finding, resource, scan
-from tests.unit.record_worlds import Time, open_store
+from tests.unit.record_worlds import START, Time, open_store
 from tests.unit.test_present_output import shown
 
 ACME, OTHER = resource("a", "acme"), resource("o", "other")
@@ -90,11 +90,32 @@ def test_an_approved_plan_is_carried_out_by_the_next_pass(store: Store) -> None:
     by, of = decider(store, modes=[ASK]), scan(cell(ACME), finding(ACME))
     shown_plan = passed(store, by, of)
     given = by.approve(shown_plan.id, note="CHG-1", seconds=None, who="Ana")
-    assert given.who == "Ana (me@here)"
+    assert given.who == "me@here as Ana"
     assert (given.expires - given.at).total_seconds() == 3600
     (repair,) = passed(store, by, of, "repair").repairs
     assert repair.approval == given.number
-    assert "approved by Ana (me@here): CHG-1" in repair.reason
+    assert "approved by me@here as Ana: CHG-1" in repair.reason
+
+
+@pytest.mark.parametrize("name", ["A" * 100, "password:", "token=x", "\u202e" * 100, "-----BEGIN PRIVATE KEY-----"])
+def test_a_name_that_is_given_never_hides_the_account(store: Store, name: str) -> None:
+    """I13: however long or secret-looking it is, the account stands in the approval, the word and the ledger."""
+    by = decider(store, modes=[ASK])
+    shown_plan = passed(store, by, scan(cell(ACME), finding(ACME)))
+    assert by.approve(shown_plan.id, note="", seconds=None, who=name).who.startswith("me@here as ")
+    standing.save_breakers(store, "dev", [Breaker(None, Cause.FAILING, frozenset({"x"}), "r", START)], actor="x")
+    (word,) = by.acknowledge(None, reason="known", seconds=None, who=name)
+    assert word.who.startswith("me@here as ")
+    assert [e.actor.partition(" as ")[0] for e in ledger.entries(store)][-3:] == ["me@here", "x", "me@here"]
+
+
+def test_a_name_too_long_is_refused(store: Store) -> None:
+    """It would not fit beside the account; the error says how long it may be."""
+    by = decider(store, modes=[ASK])
+    shown_plan = passed(store, by, scan(cell(ACME), finding(ACME)))
+    with pytest.raises(ConfigurationError, match="--as has 101 characters, allowed are 100"):
+        by.approve(shown_plan.id, note="", seconds=None, who="A" * 101)
+    assert standing.approvals(store, "dev") == ()
 
 
 @pytest.mark.parametrize("wanted", ["p-000000000000", "p-", "", "p-%", "nonsense"])
