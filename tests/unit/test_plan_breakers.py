@@ -142,6 +142,35 @@ def test_a_word_does_not_last() -> None:
     assert (later.repairs, codes(later)) == ((), {"breaker"})
 
 
+def test_a_word_closes_nothing() -> None:
+    """When it has run out, what opened the breaker keeps it open, although by then too little fails to open one."""
+    first = looked(WORLD, FOUND)
+    half = looked(WORLD, FOUND[:6], after(first, word_on(first.breakers[0])), now=NOW + MINUTE)
+    assert len(half.repairs) == 6
+    assert half.breakers[0].keys == {str(r.urn) for r in BAD[:6]}
+    assert "acknowledged by ana" in half.breakers[0].acknowledged
+    later = looked(WORLD, FOUND[:6], after(half), now=NOW + 61 * MINUTE)
+    assert (later.repairs, codes(later)) == ((), {"breaker"})
+    well = looked(WORLD, FOUND[:0], after(half), now=NOW + 61 * MINUTE)
+    assert well.breakers == ()
+
+
+@pytest.mark.parametrize("rule", ["drift.property", "drift.missing"])
+def test_another_failure_opens_it_again_when_few_are_left(rule: str) -> None:
+    """What a word was not given on is not covered by it, however few of the others still fail; it is over with that."""
+    bad = [finding(r, rule) for r in BAD]
+    first = looked(WORLD, bad[:11])
+    words = [word_on(b) for b in first.breakers]
+    few = looked(WORLD, bad[:3], after(first, *words), now=NOW + MINUTE)
+    assert few.repairs
+    again = looked(WORLD, [*bad[:3], bad[11]], after(few, *words), now=NOW + 2 * MINUTE)
+    assert (again.repairs, codes(again)) == ((), {"breaker"})
+    assert all(str(BAD[11].urn) in b.keys for b in again.breakers)
+    assert looked(WORLD, bad[:3], after(again, *words), now=NOW + 3 * MINUTE).repairs
+    elsewhere = looked(WORLD, [*bad[:3], finding(OTHERS[0], rule)], after(few, *words), now=NOW + 2 * MINUTE)
+    assert {r.tenant for r in elsewhere.repairs} == {"acme", "other"}
+
+
 def test_a_word_on_one_tenant_is_none_on_another() -> None:
     """The cell's breaker and each tenant's are acknowledged apart."""
     first = looked(WORLD, FOUND)
