@@ -1,12 +1,13 @@
 """Spending the budgets of one pass, fairly: a tenant with ten thousand findings starves nobody.
 
+Tenants take turns within a pass, and over the passes the one that was served least comes first.
 A repair of servers is cut to what is left; any other is done as a whole or not at all.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -72,7 +73,7 @@ class Budget:
             for purse in self._of_pass(repair):
                 purse.take(repair.cost)
 
-    def share_out(self, repairs: Iterable[Repair], tenant_order: Mapping[str | None, tuple[int, str]]) -> list[Share]:
+    def share_out(self, repairs: Iterable[Repair], turn: Callable[[str | None], tuple[int, int, str]]) -> list[Share]:
         """Spend on these repairs: one repair, or one server of one, of each tenant in turn, in the order of the
         tenants and, within a tenant, of its repairs. The shares are in the order in which their turn came.
 
@@ -82,7 +83,7 @@ class Budget:
         queues: dict[str | None, deque[Share]] = defaultdict(deque)
         for repair in repairs:
             queues[repair.tenant].append(Share(repair, self._of(repair), len(repair.members) if can_cut(repair) else 1))
-        waiting = sorted(queues, key=lambda tenant: tenant_order.get(tenant, (99, tenant or "")))
+        waiting = sorted(queues, key=turn)
         shares: list[Share] = []
         while waiting:
             for tenant in list(waiting):
@@ -166,6 +167,26 @@ def part_of(repair: Repair, members: Sequence[str], findings: Mapping[str, Findi
     mine = tuple(i for i in repair.finding_ids if i not in of_others)
     later = tuple(i for i in repair.finding_ids if i in of_others)
     return replace(repair, members=tuple(members), finding_ids=mine), later
+
+
+def turns(
+    declared: Declared, policy: Policy, history: Sequence[Attempt], now: datetime
+) -> Callable[[str | None], tuple[int, int, str]]:
+    """The order of tenants: who had the fewest repairs within the last hour, then by tier, then by name."""
+    owners = {urn: r.tenant for urn, r in declared.resources.items()}
+    # One repair of several resources is in the history once for each of them, and still was one repair.
+    repairs = {
+        (owners[a.urn], a.at, a.finding_ids)
+        for a in history
+        if a.strategy != ESCALATE and a.at > now - HOUR and a.urn in owners
+    }
+    served = Counter(tenant for tenant, _, _ in repairs)
+
+    def turn(tenant: str | None) -> tuple[int, int, str]:
+        facts = declared.tenants.get(tenant or "")
+        return served[tenant], policy.tier_rank.get(facts.tier, 50) if facts else 99, tenant or ""
+
+    return turn
 
 
 def touched_lately(history: Sequence[Attempt], now: datetime) -> int:

@@ -15,7 +15,7 @@ from datetime import datetime
 from reconciler.decisions import Breaker
 from reconciler.model import Attempt, Deadline, Deferral, Finding, Fleet, Repair, Scan, Severity
 from reconciler.plan.breaker import stop_of
-from reconciler.plan.budget import Budget, Purse, can_cut, part_of
+from reconciler.plan.budget import Budget, Purse, can_cut, part_of, turns
 from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.modes import Decided, Mode, approved, mode_of
 from reconciler.plan.policy import Policy
@@ -86,9 +86,7 @@ def within_limits(
             ready.append(repair)
     budget = Budget(scan.declared, policy, spent, history=history, now=now)
     done: list[Repair] = []
-    facts = scan.declared.tenants
-    order: dict[str | None, tuple[int, str]] = {t: (policy.tier_rank.get(f.tier, 50), t) for t, f in facts.items()}
-    for share in budget.share_out(_by_urgency(ready, findings), order):
+    for share in budget.share_out(_by_urgency(ready, findings), turns(scan.declared, policy, history, now)):
         repair = share.repair
         if share.stop is None:
             done.append(repair)

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.model import Attempt, Declared, Fleet, Kind, Member, Status, TenantFacts, Urn
+from reconciler.model import Attempt, Declared, Finding, Fleet, Kind, Member, Status, TenantFacts, Urn
+from reconciler.plan.planner import plan
 from reconciler.plan.policy import Limit, Policy
-from tests.unit.plan_worlds import GROUP, NOW, cell, finding, resource, scan
+from tests.unit.plan_worlds import GROUP, KINDS, NOW, cell, downstream, finding, resource, scan
 from tests.unit.test_plan_planner import planned
 
 ROOMY = Policy(budget_tenant=Limit(share=1.0), budget_global=Limit(share=1.0), breaker_share=1.0)
@@ -123,6 +124,55 @@ def test_ten_thousand_findings_of_one_tenant_starve_nobody(quiet: int, budget: i
     served = {r.tenant for r in result.repairs} - {"aaa-noisy"}
     assert len(served) >= min(quiet, budget - 1)
     assert sum(r.cost for r in result.repairs) <= budget
+
+
+def passes_until_served(world: Declared, noise: list[Finding], quiet: Finding, policy: Policy) -> int:
+    """How many passes, each fed with what the earlier ones did, a quiet finding waits beside those of a noisy tenant.
+
+    Each pass has at least one more finding of the noise than it can repair.
+    """
+    history: list[Attempt] = []
+    for number in range(1, len(noise) + 1):
+        now = NOW + number * timedelta(minutes=5)
+        result = plan(
+            scan(world, *noise[number - 1 :], quiet), policy, history, KINDS, now=now,
+            dependents=lambda urns: downstream(world, urns), users=lambda urns: downstream(world, urns),
+        )  # fmt: skip
+        if any(quiet.id in r.finding_ids for r in result.repairs):
+            return number
+        history += [Attempt(u, r.strategy, Status.HEALED, now, r.finding_ids) for r in result.repairs for u in r.urns]
+    raise AssertionError("its turn never came")
+
+
+def test_a_small_budget_goes_round_over_the_passes() -> None:
+    """T08: who was served least within the hour comes first, so a noisy tenant does not have every pass to itself."""
+    noisy, calm = [resource(f"n{i}", "acme") for i in range(30)], resource("z", "zeta")
+    policy = replace(ROOMY, budget_global=Limit(count=1), cooldown=timedelta(0))
+    assert passes_until_served(cell(*noisy, calm), [*map(finding, noisy)], finding(calm), policy) == 2
+
+
+def test_what_needs_a_whole_budget_has_its_turn_beside_a_noisy_tenant() -> None:
+    """T08: a repair that costs more than a whole budget finds it untouched when its tenant comes first."""
+    noisy, base = [resource(f"n{i}", "acme") for i in range(30)], resource("z", "zeta")
+    users = [resource(f"zu{i}", "zeta", uses=["z"]) for i in range(9)]
+    policy = replace(ROOMY, budget_global=Limit(count=8), cooldown=timedelta(0), missing_share=1.0)
+    noise, gone = [*map(finding, noisy)], finding(base, "drift.missing", property_="")
+    assert passes_until_served(cell(*noisy, base, *users), noise, gone, policy) == 2
+
+
+def test_tiers_decide_among_those_served_alike() -> None:
+    """T08: of tenants with as many repairs, the gold one comes first; an escalation is no repair."""
+    gold, bronze = resource("zg", "zgold"), resource("b", "bronze")
+    world = tiers(cell(gold, bronze), zgold="gold", bronze="bronze")
+    policy = replace(ROOMY, budget_global=Limit(count=1))
+
+    def first(*history: Attempt) -> list[str | None]:
+        return [r.tenant for r in planned(scan(world, finding(gold), finding(bronze)), policy, history=history).repairs]
+
+    before = Attempt(Urn("zgold-quiet-1"), "reapply", Status.HEALED, NOW - timedelta(minutes=9), ("f",))
+    assert first() == first(replace(before, strategy="escalate")) == ["zgold"]
+    assert first(replace(before, at=NOW - timedelta(minutes=61))) == ["zgold"]
+    assert first(before) == ["bronze"]
 
 
 TINY = Limit(share=0.01)
