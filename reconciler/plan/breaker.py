@@ -207,7 +207,9 @@ def _repairs(declared: Declared, history: Sequence[Attempt], policy: Policy, now
     recent = [a for a in history if a.at >= now - policy.flap_window]
     by_tenant: dict[str | None, dict[str, Status]] = defaultdict(dict)
     for attempt in recent:
-        if attempt.strategy != ESCALATE and attempt.status in REPAIRS_COUNTED and attempt.urn in declared.resources:
+        # What healed by itself says nothing for repairing.
+        counts = attempt.strategy != ESCALATE and attempt.status in REPAIRS_COUNTED and attempt.wrote
+        if counts and attempt.urn in declared.resources:
             # One repair has many attempts, one for each resource; they share the moment and the findings.
             name = f"{attempt.strategy} at {attempt.at.isoformat()} of {', '.join(attempt.finding_ids)}"
             for tenant in {declared.resources[attempt.urn].tenant, None}:

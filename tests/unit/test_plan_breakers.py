@@ -222,6 +222,15 @@ def test_repairs_that_fail_stop_repairing() -> None:
     assert (later.breakers, len(later.repairs)) == ((), 1)
 
 
+def test_what_healed_by_itself_does_not_outweigh_repairs_that_fail() -> None:
+    """Faults that passed before they were repaired say nothing for repairing, however many they are."""
+    failed, passed = tries(BAD[0].urn, *[Status.NOT_HEALED] * 5), tries(BAD[1].urn, *[Status.HEALED] * 5)
+    assert looked(WORLD, [finding(BAD[2])], history=[*failed, *passed]).breakers == ()
+    by_itself = [replace(a, wrote=False) for a in passed]
+    opened = looked(WORLD, [finding(BAD[2])], history=[*failed, *by_itself]).breakers
+    assert {(b.tenant, b.cause) for b in opened} == {("acme", Cause.REPAIRS), (None, Cause.REPAIRS)}
+
+
 def test_one_repair_of_many_resources_is_one_repair() -> None:
     """A VPC that could not be created again with its ten subnets has failed once, not eleven times."""
     failed = [Attempt(r.urn, "recreate", Status.NOT_HEALED, NOW - MINUTE, ("f-1",)) for r in BAD]
