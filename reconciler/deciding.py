@@ -87,6 +87,7 @@ class Deciding:
             acknowledgements=standing.acknowledgements(self._store, self._cell),
             breakers=standing.breakers(self._store, self._cell),
             replacements=journal.replacements(self._store, self._cell),
+            under_way=tuple(i.repair for i in journal.open_intents(self._store, self._cell)),
             upgrade=self._upgrade(),
         )
 

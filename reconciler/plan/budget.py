@@ -48,7 +48,7 @@ class Share:
 class Budget:
     """What is left to spend in this pass, after the repairs ``spent`` that count against it.
 
-    The hour's budget knows those from ``history``.
+    The hour's budget knows those from ``history``, and of repairs ``under_way`` that they have not ended.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Budget:
         spent: Iterable[Repair] = (),
         *,
         history: Sequence[Attempt] = (),
+        under_way: Sequence[Repair] = (),
         now: datetime | None = None,
     ) -> None:
         self._declared, self._policy = declared, policy
@@ -66,7 +67,9 @@ class Budget:
         # A resource may be touched more than once in an hour, so a number is not bounded by how many there are.
         hour = policy.budget_hour.count or policy.budget_hour.of(everything)
         words = f"the cell's budget for an hour is spent ({hour} resources)"
-        self._hour = Purse(words, "budget.hour", hour, max(0, hour - (touched_lately(history, now) if now else 0)))
+        touched = touched_lately(history, now) if now else 0
+        touched += sum(r.cost for r in under_way if r.strategy != ESCALATE)
+        self._hour = Purse(words, "budget.hour", hour, max(0, hour - touched))
         self._repairs = self._purse("repairs", "", "the number of repairs at once", policy.budget_repairs, 1_000_000)
         for repair in (r for r in spent if r.strategy != ESCALATE):
             self._repairs.take(1)
@@ -190,8 +193,11 @@ def turns(
 
 
 def touched_lately(history: Sequence[Attempt], now: datetime) -> int:
-    """How many resources were touched within the last hour, each as often as it was; servers count one by one."""
-    lately = (a for a in history if now - HOUR < a.at <= now)
+    """How many resources were touched within the last hour, each as often as it was; servers count one by one.
+
+    What seems to lie ahead was touched before the clock was set back.
+    """
+    lately = (a for a in history if a.at > now - HOUR)
     touches = {
         (a.urn, a.at, a.finding_ids): max(1, a.servers)
         for a in lately

@@ -84,7 +84,7 @@ def within_limits(
             deferrals.append(_deferred(repair, stop))
         else:
             ready.append(repair)
-    budget = Budget(scan.declared, policy, spent, history=history, now=now)
+    budget = Budget(scan.declared, policy, spent, history=history, under_way=told.under_way, now=now)
     done: list[Repair] = []
     for share in budget.share_out(_by_urgency(ready, findings), turns(scan.declared, policy, history, now)):
         repair = share.repair

@@ -141,6 +141,17 @@ def test_what_is_fought_over_is_known(store: Store) -> None:
     assert by.fought_over(scan(cell(ACME, OTHER), finding(ACME, property_="q"), finding(OTHER))) == frozenset()
 
 
+def test_what_is_under_way_is_known(store: Store) -> None:
+    """I03: a repair whose intent is open counts in the hour's budget of the next plan, and not once it has ended."""
+    by, hour = decider(store, budget={"hour": 1}), scan(cell(ACME, OTHER), finding(ACME))
+    journal = Journal(Lease.acquire(store, "dev", seconds=60, actor="me"), run_id="run", actor="me")
+    repair = Repair("reapply", "other", (OTHER.urn,), ("f-1",), "it drifted")
+    number = journal.intend(repair)
+    assert [d.setting for d in passed(store, by, hour).deferrals] == ["budget.hour"]
+    journal.conclude(number, Outcome(repair.id, "reapply", repair.urns, Status.REFUSED, 1.0))
+    assert passed(store, by, hour).repairs
+
+
 def test_a_plan_without_proposals_needs_no_approval(store: Store) -> None:
     """It says so, and does not pretend to have approved anything."""
     by = decider(store)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.model import Attempt, Declared, Finding, Fleet, Kind, Member, Status, TenantFacts, Urn
+from reconciler.model import Attempt, Declared, Finding, Fleet, Kind, Member, Repair, Status, TenantFacts, Urn
+from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.planner import plan
 from reconciler.plan.policy import Limit, Policy
 from tests.unit.plan_worlds import GROUP, KINDS, NOW, cell, downstream, finding, resource, scan
@@ -43,7 +44,8 @@ def test_a_reason_has_a_budget_of_its_own() -> None:
 
 
 def test_an_hour_has_a_budget_over_all_passes() -> None:
-    """I03: what earlier passes touched within the hour counts; what was refused or is older does not."""
+    """I03 F37: what earlier passes touched within the hour counts, also if the clock was set back since; what was
+    refused or is older does not."""
     bad = [resource(f"bad-{i}") for i in range(3)]
     policy = replace(ROOMY, budget_hour=Limit(count=3))
 
@@ -56,6 +58,17 @@ def test_an_hour_has_a_budget_over_all_passes() -> None:
     assert len(planned(of, policy, history=(old, refused)).repairs) == 3
     result = planned(of, policy, history=lately)
     assert (len(result.repairs), {d.setting for d in result.deferrals}) == (1, {"budget.hour"})
+    set_back = (touched(-60, Status.HEALED), touched(-1, Status.HEALED))
+    assert len(planned(of, policy, history=set_back).repairs) == 1
+
+
+def test_what_has_not_ended_counts_in_the_hour() -> None:
+    """I03: a repair that is under way, or was cut off, has its part of the hour; an escalation has none."""
+    bad = [resource(f"bad-{i}") for i in range(3)]
+    of, policy = scan(cell(*bad), *map(finding, bad)), replace(ROOMY, budget_hour=Limit(count=3))
+    begun = Repair("rollout", "acme", (Urn("g"),), ("f",), "", members=("i-1", "i-2"))
+    for repair, left in ((begun, 1), (replace(begun, strategy="escalate"), 3)):
+        assert len(planned(of, policy, circumstances=Circumstances(under_way=(repair,))).repairs) == left
 
 
 def test_repairs_at_once_have_a_limit() -> None:
