@@ -173,9 +173,12 @@ def with_their_needs(chosen: Sequence[Repair]) -> tuple[list[Repair], list[Defer
         ]
 
 
-def one_domain_at_a_time(repairs: Sequence[Repair], scan: Scan, policy: Policy) -> tuple[list[Repair], list[Deferral]]:
+def one_domain_at_a_time(
+    repairs: Sequence[Repair], scan: Scan, policy: Policy, spent: Sequence[Repair]
+) -> tuple[list[Repair], list[Deferral]]:
     """Failed servers of a tenant are replaced in so many zones a pass, the worst hit first (I03).
 
+    The zones of repairs ``spent`` in earlier passes of the period are among them.
     Servers that only run an outdated template serve on; they are replaced one after another, zone after zone.
     """
     findings = {f.id: f for f in scan.failing}
@@ -185,14 +188,16 @@ def one_domain_at_a_time(repairs: Sequence[Repair], scan: Scan, policy: Policy) 
         for member in _failed(repair, findings):
             if member in zones:
                 failed[repair.tenant][zones[member]] += 1
-    allowed = {
-        tenant: set(sorted(counts, key=lambda z: (-counts[z], z))[: policy.zones_at_once])
-        for tenant, counts in failed.items()
-    }
+    allowed: dict[str | None, set[str]] = {}
+    for tenant, counts in failed.items():
+        used = {zone for r in spent if r.tenant == tenant for zone in r.zones}
+        others = sorted(counts.keys() - used, key=lambda z: (-counts[z], z))
+        allowed[tenant] = used.union(others[: max(0, policy.zones_at_once - len(used))])
     kept: list[Repair] = []
     deferrals: list[Deferral] = []
     for repair in repairs:
-        later = {m for m in _failed(repair, findings) if m in zones and zones[m] not in allowed[repair.tenant]}
+        mine = {m: zones[m] for m in _failed(repair, findings) if m in zones}
+        later = {m for m, zone in mine.items() if zone not in allowed[repair.tenant]}
         # The members' order is the order in which they are replaced.
         now = sorted((m for m in repair.members if m not in later), key=lambda m: (zones.get(m, ""), m))
         part, rest = part_of(repair, now, findings)
@@ -201,7 +206,7 @@ def one_domain_at_a_time(repairs: Sequence[Repair], scan: Scan, policy: Policy) 
             words = f"servers in other zones of tenant {repair.tenant} are replaced first; {names} follows"
             deferrals.append(Deferral(rest, words, "budget", "budget.zones"))
         if part.finding_ids:
-            kept.append(part)
+            kept.append(replace(part, zones=tuple(sorted({mine[m] for m in mine.keys() - later}))))
     return kept, deferrals
 
 

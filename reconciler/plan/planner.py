@@ -86,7 +86,7 @@ def plan(
 
     repairs, blocked_fleets = _repairs(repairable, scan, policy, kinds, users)
     deferrals += blocked_fleets
-    repairs, other_zones = one_domain_at_a_time(repairs, scan, policy)
+    repairs, other_zones = one_domain_at_a_time(repairs, scan, policy, spent)
     deferrals += other_zones
     adopting = adoptions(left_behind, [r for r in repairs if r.strategy == RECREATE], scan, kinds)
     repairs = [adopting.get(r, r) for r in repairs]

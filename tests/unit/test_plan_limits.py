@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.model import Attempt, Declared, Finding, Fleet, Kind, Member, Repair, Status, TenantFacts, Urn
+from reconciler.model import Attempt, Declared, Finding, Fleet, Kind, Member, Plan, Repair, Status, TenantFacts, Urn
 from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.planner import plan
 from reconciler.plan.policy import Limit, Policy
@@ -104,6 +105,27 @@ def test_failed_servers_are_replaced_in_one_zone_at_a_time() -> None:
     assert [(d.setting, d.finding_ids) for d in result.deferrals] == [("budget.zones", (found[1].id,))]
     wide = planned(scan(cell(*groups), *found, fleets=fleets), replace(ROOMY, zones_at_once=2))
     assert sum(len(r.members) for r in wide.repairs) == 4
+
+
+def test_passes_of_one_period_stay_in_their_zones() -> None:
+    """F49 I03: what an earlier pass has replaced counts, so a server that fails next waits unless it is in that zone.
+
+    The zones are no part of what a repair is, so an approval of it holds.
+    """
+    group = resource("g", type_=GROUP)
+
+    def after(spent: Sequence[Repair], *sick: str, zones_at_once: int = 1) -> Plan:
+        found = [finding(group, "health.target", Kind.HEALTH, resource_id=i) for i in sick]
+        of = scan(cell(group), *found, fleets={group.urn: in_zones(group.urn, "aabbccaabbcc")})
+        return planned(of, replace(ROOMY, zones_at_once=zones_at_once), spent=spent)
+
+    first = after((), "i-0").repairs
+    assert [(r.zones, r.content) for r in first] == [(("a",), replace(first[0], zones=()).content)]
+    other = after(first, "i-2", "i-3")
+    assert (other.repairs, [d.setting for d in other.deferrals]) == ((), ["budget.zones"])
+    assert [r.members for r in after(first, "i-1", "i-2", "i-3").repairs] == [("i-1",)]
+    assert [r.zones for r in after(first, "i-2", "i-4", "i-5", zones_at_once=2).repairs] == [("c",)]
+    assert after([replace(r, tenant="other") for r in first], "i-2").repairs
 
 
 def test_each_tenant_has_its_own_zones() -> None:
