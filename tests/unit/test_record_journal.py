@@ -221,7 +221,7 @@ def test_an_attempt_knows_how_many_servers_it_was_for(store: Store) -> None:
 
 
 def test_a_repair_of_an_earlier_version_is_read() -> None:
-    """What earlier versions wrote beside a repair, its cost, follows from the rest; what they did not write is empty."""
+    """What earlier versions wrote beside a repair, its cost, follows from the rest; what they lack is empty."""
     planned = repair("urn:a", "urn:b")
     older = {**json.loads(documents.from_repair(planned)), "cost": 1}
     del older["kinds"], older["zones"]

@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.errors import StoreError
 from reconciler.model import AcceptedBy, Kind, Secret, Unreadable, Verdict
+from reconciler.record import search
 from reconciler.record import store as store_module
 from reconciler.record.ledger import entries
 from reconciler.record.store import Store
@@ -129,6 +130,32 @@ def test_old_runs_forget_their_findings(store: Store, time: Time, monkeypatch: p
             store.finish_run(f"{cell}-{number}", summary={}, findings=[finding("a")], actor="ci")
     assert [len(store.findings(f"dev-{number}")) for number in range(4)] == [0, 0, 1, 1]
     assert len(store.runs("dev")) == 4
+
+
+def test_runs_keep_their_order_when_the_clock_is_set_back(store: Store, time: Time) -> None:
+    """F37: the last run is the one that began last, in the history, in what was last seen and in what names an id."""
+    for run_id in ("r1", "r2"):
+        store.begin_run(run_id, "dev", "scan", actor="ci")
+        store.finish_run(run_id, summary={"id": "p-1"}, findings=[finding("a", message=run_id)], actor="ci")
+        time.wall_offset -= 3600
+    assert [run.run_id for run in store.runs("dev")] == ["r2", "r1"]
+    seen = store.finding("dev", finding("a").id)
+    assert seen is not None
+    assert (seen[0].run_id, seen[1].message) == ("r2", "r2")
+    assert [run.run_id for run in search.runs(store, "dev", "p-1")] == ["r2", "r1"]
+
+
+def test_a_run_that_ends_keeps_what_it_found(store: Store, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F37: whether the clock was set back or so many others ended meanwhile, a run never forgets its own findings."""
+    monkeypatch.setattr(store_module, "RUNS_WITH_FINDINGS", 2)
+    store.begin_run("long", "dev", "repair", actor="ci")
+    for number in range(4):
+        time.wall_offset -= 60
+        store.begin_run(f"r{number}", "dev", "scan", actor="ci")
+        store.finish_run(f"r{number}", summary={}, findings=[finding()], actor="ci")
+        assert store.findings(f"r{number}")
+    store.finish_run("long", summary={}, findings=[finding()], actor="ci")
+    assert [r.run_id for r in store.runs("dev") if store.findings(r.run_id)] == ["r3", "r2", "long"]
 
 
 def test_a_pause_outlives_the_process(tmp_path: Path) -> None:
