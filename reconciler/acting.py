@@ -203,7 +203,8 @@ class Acting:
             apart=sessions is not None,
             asking=partial(look, probing=True) if self._settings.probe.targets else None,
             breaches=breaches,
-            pause=lambda tenant, why: self._store.pause(self._cell, tenant=tenant, reason=why, who="stackmend"),
+            # A person's pause of the tenant stands, with its reason.
+            pause=lambda t, why: self._store.pause(self._cell, tenant=t, reason=why, who="stackmend", replace=False),
             now=self._outside.now,
             # As the breaker has it: one fleet's trouble is no reason to stop the others.
             unfit_limit=max(2, self._settings.flap.same_failure_limit),

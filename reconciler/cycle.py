@@ -79,7 +79,8 @@ class Cycle:
         self._actor = this_person()
         self._looking = Looking(settings, store, observers, self._outside, actor=self._actor)
         self._attributing = Attributing(settings.attribution, self._outside.clients)
-        self._period: datetime | None = None
+        self._period: int | None = None
+        """The last intent before the period began: their numbers only grow, whatever becomes of the clock."""
         self._failed_lately: frozenset[Urn] = frozenset()
         """What failed in small looks since the last whole one."""
         self._acting = Acting(settings, store, self._looking, self._outside, self.declared, actor=self._actor)
@@ -137,7 +138,7 @@ class Cycle:
                 return self._pass(run_id, engine, ReadOnlyJournal(), progress, scope, events, dry_run=True)
         with self._acting.holding(run_id) as held, self._recorded(run_id, "repair"), self._outside.engine() as engine:
             if new_period:
-                self._period = self._outside.now()
+                self._period = journal.last_intent(self.store, self._cell)
             self._acting.noting(engine)
             return self._pass(run_id, engine, held, progress, scope, events, dry_run=False)
 
@@ -156,7 +157,7 @@ class Cycle:
         recovered = Recovered() if dry_run or paused else self._acting.recover(engine, held, progress)
         declared = recovered.declared or self.declared()
         engine.warm_up({r.type for r in declared.resources.values()})
-        spent = journal.intended(self.store, self._cell, self._period) if self._period else ()
+        spent = journal.intended(self.store, self._cell, self._period) if self._period is not None else ()
         scan = self._scan(run_id, scope, declared)
         lately = self._failed_lately.union(*(repair.urns for repair in spent))
         if scope.urns is not None and (why := sees_too_little(scan, scope.urns, lately, self._deciding.policy)):

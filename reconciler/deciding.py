@@ -24,6 +24,7 @@ from reconciler.settings import Settings
 from reconciler.wiring import ensure_known, policy_of
 
 PASSES_SEARCHED = 200
+LONGEST_NAME = 100
 JUDGING = ("declare", "observe", "detect")
 """The stages that decide what is wrong: when they change, so may the verdicts on a world that did not."""
 
@@ -86,6 +87,7 @@ class Deciding:
             acknowledgements=standing.acknowledgements(self._store, self._cell),
             breakers=standing.breakers(self._store, self._cell),
             replacements=journal.replacements(self._store, self._cell),
+            under_way=tuple(i.repair for i in journal.open_intents(self._store, self._cell)),
             upgrade=self._upgrade(),
         )
 
@@ -142,8 +144,14 @@ class Deciding:
         return standing.breakers(self._store, self._cell)
 
     def _named(self, who: str | None) -> str:
-        """The operating system's word on who it is, and the name given beside it."""
-        return f"{who.strip()} ({self._actor})" if who and who.strip() else self._actor
+        """The operating system's word on who it is, and then the name given beside it.
+
+        In this order nothing in a name can cut the account off or have it masked. Raises ConfigurationError.
+        """
+        name = who.strip() if who else ""
+        if len(name) > LONGEST_NAME:
+            raise ConfigurationError(f"--as has {len(name)} characters, allowed are {LONGEST_NAME}")
+        return f"{self._actor} as {name}" if name else self._actor
 
     def _plan_document(self, plan_id: str) -> Mapping[str, Any]:
         wanted = plan_id.removeprefix("p-").lower()

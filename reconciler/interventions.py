@@ -26,12 +26,14 @@ class Interventions:
     def pause(self, tenant: str | None, reason: str) -> tuple[Pause, ...]:
         """Stop repairs. Returns the pauses now in force. Raises ConfigurationError for a tenant that there is not."""
         reason = given(reason)
+        _ensure_named(tenant)
         self._ensure_known(tenant)
         self._store.pause(self._cell, tenant=tenant, reason=reason, who=self._actor)
         return self._store.pauses(self._cell)
 
     def resume(self, tenant: str | None, reason: str) -> tuple[Pause, ...]:
         """End a pause. Returns those that are left. Raises ConfigurationError if nothing is paused there."""
+        _ensure_named(tenant)
         if not self._store.resume(self._cell, tenant=tenant, who=self._actor, reason=reason.strip()):
             left = [p.tenant or "the whole cell" for p in self._store.pauses(self._cell)]
             raise ConfigurationError(
@@ -80,8 +82,6 @@ class Interventions:
         except StackmendError:
             kept = None
         if kept is None:
-            if tenant is not None and not tenant.strip():
-                raise ConfigurationError("--tenant is empty", todo="Leave it out to pause the whole cell.")
             log.warning(
                 "no pass has read this cell yet, so neither it nor its tenants are known; the pause holds as typed",
                 cell=self._cell,
@@ -95,6 +95,12 @@ class Interventions:
                 todo=f"One of: {', '.join(known) or 'none'}. One that was deployed since the last look is known after"
                 " `stackmend scan`; without --tenant the whole cell is paused.",
             )
+
+
+def _ensure_named(tenant: str | None) -> None:
+    """An empty name is a mistake, such as an unset variable; it must never mean the whole cell."""
+    if tenant is not None and not tenant.strip():
+        raise ConfigurationError("--tenant is empty", todo="Leave it out to mean the whole cell.")
 
 
 def given(reason: str) -> str:

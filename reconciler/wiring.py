@@ -225,10 +225,17 @@ def accepted_exceptions(settings: Settings) -> tuple[AcceptedException, ...]:
     if path is None:
         return ()
     try:
-        raw = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
-    except OSError as error:
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        # No path holds a NUL.
+        why = error.strerror if isinstance(error, OSError) else error
         todo = "Set exceptions_file to a file that can be read."
-        raise ConfigurationError(f"cannot be read: {error.strerror}", where=str(path), todo=todo) from error
-    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot be read: {why}", where=str(path), todo=todo) from error
+    try:
+        raw = YAML(typ="safe", pure=True).load(content.decode("utf-8"))
+    except RecursionError as error:
+        raise ConfigurationError("is nested too deeply", where=str(path)) from error
+    except (YAMLError, ValueError) as error:
+        # A date that does not exist, or a number without end, is a ValueError.
         raise ConfigurationError("is not YAML", where=str(path), why=str(error)) from error
     return parse_exceptions(raw if raw is not None else [], where=str(path))

@@ -57,7 +57,9 @@ def plan(
     with open_cycle(cell) as cycle, tables.working("planning"):
         result = cycle.plan(tenant=tenant)
     show(output, lambda: documents.plan_document(result), lambda: tables.plan_tables(result))
-    end(detailed_exitcode, bool(result.repairs))
+    # Each failing finding is in a repair, a proposal or a deferral; what is not known is no finding.
+    waiting = any(d.code != "unknown" for d in result.deferrals)
+    end(detailed_exitcode, bool(result.repairs or result.proposals or waiting))
 
 
 @app.command()

@@ -39,6 +39,8 @@ class Repair:
     """Digest of the declaration and the differences it was planned from; another basis needs another approval."""
     replacement: tuple[str, ...] = ()
     """What new servers are made from: ``template …`` and ``image …``."""
+    zones: tuple[str, ...] = ()
+    """Where the failed servers are that it replaces: passes that share their budgets go into no other zone."""
     approval: int | None = None
     """Number of the approval it is carried out under."""
     tried: tuple[str, ...] = ()

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from reconciler.model import GROUP, Declared, DeclaredResource, Finding, Kind, Repair, Urn, digest
+from reconciler.model import GROUP, Declared, DeclaredResource, Finding, Kind, Repair, Scan, Urn, Verdict, digest
 from reconciler.plan.strategy import DISPOSE
 
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 
 
-def based(repair: Repair, declared: Declared, findings: Mapping[str, Finding]) -> Repair:
-    """The repair with its basis: what its resources are declared to be, how they differ from that now, and what kinds
-    of findings it is for."""
+def based(repairs: Sequence[Repair], scan: Scan) -> list[Repair]:
+    """The repairs with their basis: what their resources are declared to be, how they differ from that now, and what
+    kinds of findings they are for.
+
+    An update sets all properties of a resource, so accepted differences count as well.
+    """
+    drift: dict[Urn, list[Finding]] = defaultdict(list)
+    for finding in scan.of(Verdict.FAIL):
+        # Other kinds of findings hold measurements, which differ from look to look.
+        if finding.kind is Kind.DRIFT:
+            drift[finding.urn].append(finding)
+    findings = {f.id: f for f in scan.failing}
+    return [_based(r, scan.declared, drift, findings) for r in repairs]
+
+
+def _based(
+    repair: Repair, declared: Declared, drift: Mapping[Urn, Sequence[Finding]], findings: Mapping[str, Finding]
+) -> Repair:
     inputs = {u: declared.resources[u].inputs for u in repair.urns if u in declared.resources}
-    # Other kinds of findings hold measurements, which differ from look to look.
-    drift = [findings[i] for i in repair.finding_ids if i in findings and findings[i].kind is Kind.DRIFT]
-    differences = {f.id: (f.declared, f.observed) for f in drift}
+    differences = {f.id: (f.declared, f.observed) for u in repair.urns for f in drift.get(u, ())}
     launches = repair.members and repair.strategy != DISPOSE
     made_from = tuple(m for u in repair.urns for m in replacement_of(declared, u)) if launches else ()
     basis = digest(_text(inputs), _text(differences), *made_from, length=64)

@@ -59,7 +59,9 @@ def breakers(
         *_replacements(told.replacements, policy, made_from),
     ]
     tripping = {k for b in tripped for k in b.keys}
-    found = _standing(tripped, told, now, lambda breaker: _still(breaker, scan, tripping, now))
+    found = _standing(
+        tripped, told, now, lambda b: _still(b, scan, tripping, now), there=lambda b: _failing_there(b, scan)
+    )
     storms = _storms(scan, [b for b in found if not b.acknowledged], policy, first_seen or {}, now)
     ended = now - policy.cooldown
     cooling = _standing(storms, told, now, lambda b: b.keys if b.since > ended else frozenset(), storm=True)
@@ -86,9 +88,13 @@ def _standing(
     now: datetime,
     still: Callable[[Breaker], frozenset[str]],
     *,
+    there: Callable[[Breaker], frozenset[str]] = lambda _: frozenset(),
     storm: bool = False,
 ) -> list[Breaker]:
-    """What trips now, with what tripped before and is not over; ``still`` gives the keys that are not well again."""
+    """What trips now, with what tripped before and is not over; ``still`` gives the keys that are not well again.
+
+    A word on what does not trip any more covers nothing that fails ``there`` beside them.
+    """
     fresh = {(b.tenant, b.cause): b if storm else replace(b, since=now) for b in tripped}
     former = {(b.tenant, b.cause): b for b in told.breakers if (b.cause is Cause.STORM) is storm}
     found = []
@@ -100,8 +106,10 @@ def _standing(
         if trips is not None:
             since = before.since if before and (not storm or before.since > trips.since) else trips.since
             found.append(replace(trips, keys=keys, since=since, acknowledged=by))
-        elif before is not None and keys and not by:
-            found.append(replace(before, keys=keys, reason=_lingering(before), acknowledged=""))
+        elif before is not None and keys:
+            if by and not _acknowledged(place, beside := keys | there(before), told.acknowledgements, now):
+                keys, by = beside, ""
+            found.append(replace(before, keys=keys, reason=_lingering(before), acknowledged=by))
     return found
 
 
@@ -140,6 +148,19 @@ def _still(breaker: Breaker, scan: Scan, tripping: set[str], now: datetime) -> f
     )
 
 
+def _failing_there(breaker: Breaker, scan: Scan) -> frozenset[str]:
+    """What fails now in the way and in the place that a breaker is about."""
+    if breaker.cause is Cause.FAILING:
+        urns = {f.urn for f in scan.failing}
+    elif breaker.cause is Cause.MISSING:
+        urns = _gone(scan)
+    else:
+        return frozenset()
+    resources = scan.declared.resources
+    mine = (resources[u] for u in urns & resources.keys())
+    return frozenset(r.urn for r in mine if breaker.tenant in (None, r.tenant))
+
+
 def _failing(declared: Declared, failing: Sequence[Finding], policy: Policy) -> list[Breaker]:
     """Counted in declared resources, not in findings: ten findings on one bucket are one failing resource."""
     return _shares(
@@ -149,17 +170,18 @@ def _failing(declared: Declared, failing: Sequence[Finding], policy: Policy) -> 
 
 
 def _missing(scan: Scan, policy: Policy) -> list[Breaker]:
-    """Many that are gone at once: AWS, or who asked it, is likelier to be wrong than the tenants to be without them.
-
-    What is gone with something that it refers to counts once: a bucket takes its configuration along.
-    """
-    gone = {f.urn for f in scan.failing if f.rule == MISSING}
-    resources = scan.declared.resources
-    gone = {u for u in gone if u not in resources or resources[u].references.isdisjoint(gone)}
+    """Many that are gone at once: AWS, or who asked it, is likelier to be wrong than the tenants to be without them."""
     return _shares(
-        scan.declared, gone, Cause.MISSING, "are gone at once", policy.missing_share, policy.missing_minimum,
+        scan.declared, _gone(scan), Cause.MISSING, "are gone at once", policy.missing_share, policy.missing_minimum,
         "breaker.missing_share",
     )  # fmt: skip
+
+
+def _gone(scan: Scan) -> set[Urn]:
+    """What is missing; what is gone with something that it refers to counts once: a bucket takes its configuration."""
+    gone = {f.urn for f in scan.failing if f.rule == MISSING}
+    resources = scan.declared.resources
+    return {u for u in gone if u not in resources or resources[u].references.isdisjoint(gone)}
 
 
 def _shares(
@@ -185,7 +207,9 @@ def _repairs(declared: Declared, history: Sequence[Attempt], policy: Policy, now
     recent = [a for a in history if a.at >= now - policy.flap_window]
     by_tenant: dict[str | None, dict[str, Status]] = defaultdict(dict)
     for attempt in recent:
-        if attempt.strategy != ESCALATE and attempt.status in REPAIRS_COUNTED and attempt.urn in declared.resources:
+        # What healed by itself says nothing for repairing.
+        counts = attempt.strategy != ESCALATE and attempt.status in REPAIRS_COUNTED and attempt.wrote
+        if counts and attempt.urn in declared.resources:
             # One repair has many attempts, one for each resource; they share the moment and the findings.
             name = f"{attempt.strategy} at {attempt.at.isoformat()} of {', '.join(attempt.finding_ids)}"
             for tenant in {declared.resources[attempt.urn].tenant, None}:

@@ -1,12 +1,13 @@
 """Spending the budgets of one pass, fairly: a tenant with ten thousand findings starves nobody.
 
+Tenants take turns within a pass, and over the passes the one that was served least comes first.
 A repair of servers is cut to what is left; any other is done as a whole or not at all.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -47,7 +48,7 @@ class Share:
 class Budget:
     """What is left to spend in this pass, after the repairs ``spent`` that count against it.
 
-    The hour's budget knows those from ``history``.
+    The hour's budget knows those from ``history``, and of repairs ``under_way`` that they have not ended.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Budget:
         spent: Iterable[Repair] = (),
         *,
         history: Sequence[Attempt] = (),
+        under_way: Sequence[Repair] = (),
         now: datetime | None = None,
     ) -> None:
         self._declared, self._policy = declared, policy
@@ -65,14 +67,16 @@ class Budget:
         # A resource may be touched more than once in an hour, so a number is not bounded by how many there are.
         hour = policy.budget_hour.count or policy.budget_hour.of(everything)
         words = f"the cell's budget for an hour is spent ({hour} resources)"
-        self._hour = Purse(words, "budget.hour", hour, max(0, hour - (touched_lately(history, now) if now else 0)))
+        touched = touched_lately(history, now) if now else 0
+        touched += sum(r.cost for r in under_way if r.strategy != ESCALATE)
+        self._hour = Purse(words, "budget.hour", hour, max(0, hour - touched))
         self._repairs = self._purse("repairs", "", "the number of repairs at once", policy.budget_repairs, 1_000_000)
         for repair in (r for r in spent if r.strategy != ESCALATE):
             self._repairs.take(1)
             for purse in self._of_pass(repair):
                 purse.take(repair.cost)
 
-    def share_out(self, repairs: Iterable[Repair], tenant_order: Mapping[str | None, tuple[int, str]]) -> list[Share]:
+    def share_out(self, repairs: Iterable[Repair], turn: Callable[[str | None], tuple[int, int, str]]) -> list[Share]:
         """Spend on these repairs: one repair, or one server of one, of each tenant in turn, in the order of the
         tenants and, within a tenant, of its repairs. The shares are in the order in which their turn came.
 
@@ -82,7 +86,7 @@ class Budget:
         queues: dict[str | None, deque[Share]] = defaultdict(deque)
         for repair in repairs:
             queues[repair.tenant].append(Share(repair, self._of(repair), len(repair.members) if can_cut(repair) else 1))
-        waiting = sorted(queues, key=lambda tenant: tenant_order.get(tenant, (99, tenant or "")))
+        waiting = sorted(queues, key=turn)
         shares: list[Share] = []
         while waiting:
             for tenant in list(waiting):
@@ -168,9 +172,32 @@ def part_of(repair: Repair, members: Sequence[str], findings: Mapping[str, Findi
     return replace(repair, members=tuple(members), finding_ids=mine), later
 
 
+def turns(
+    declared: Declared, policy: Policy, history: Sequence[Attempt], now: datetime
+) -> Callable[[str | None], tuple[int, int, str]]:
+    """The order of tenants: who had the fewest repairs within the last hour, then by tier, then by name."""
+    owners = {urn: r.tenant for urn, r in declared.resources.items()}
+    # One repair of several resources is in the history once for each of them, and still was one repair.
+    repairs = {
+        (owners[a.urn], a.at, a.finding_ids)
+        for a in history
+        if a.strategy != ESCALATE and a.at > now - HOUR and a.urn in owners
+    }
+    served = Counter(tenant for tenant, _, _ in repairs)
+
+    def turn(tenant: str | None) -> tuple[int, int, str]:
+        facts = declared.tenants.get(tenant or "")
+        return served[tenant], policy.tier_rank.get(facts.tier, 50) if facts else 99, tenant or ""
+
+    return turn
+
+
 def touched_lately(history: Sequence[Attempt], now: datetime) -> int:
-    """How many resources were touched within the last hour, each as often as it was; servers count one by one."""
-    lately = (a for a in history if now - HOUR < a.at <= now)
+    """How many resources were touched within the last hour, each as often as it was; servers count one by one.
+
+    What seems to lie ahead was touched before the clock was set back.
+    """
+    lately = (a for a in history if a.at > now - HOUR)
     touches = {
         (a.urn, a.at, a.finding_ids): max(1, a.servers)
         for a in lately

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.decisions import Acknowledgement, Approval, Breaker
-from reconciler.model import Attempt
+from reconciler.model import Attempt, Repair
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,5 +18,7 @@ class Circumstances:
     """Those that were open after the last look."""
     replacements: tuple[Attempt, ...] = ()
     """Concluded replacements of servers of any age, oldest first."""
+    under_way: tuple[Repair, ...] = ()
+    """Repairs that were begun and have not ended yet, or were cut off."""
     upgrade: str = ""
     """In words, how this program differs from the one that made the last pass; empty if it does not."""

@@ -75,7 +75,7 @@ def _flapping(repair: Repair, past: Sequence[Attempt], policy: Policy, now: date
     recent = [a for a in past if a.at >= now - policy.flap_window]
     # One repair of several resources is in the history once for each of them, and still was one repair.
     failed = len({a.at for a in recent if a.status in FAILED and set(a.finding_ids) & set(repair.finding_ids)})
-    healed = len({a.at for a in recent if a.status is Status.HEALED and a.strategy == repair.strategy})
+    healed = len({a.at for a in recent if _healing(a) and a.strategy == repair.strategy})
     if failed >= policy.same_failure_limit:
         return f"repairing it failed {failed} times within {policy.flap_window}", "flap.same_failure_limit"
     if healed >= policy.flap_limit:
@@ -125,7 +125,12 @@ def times_set_back(finding: Finding, history: Sequence[Attempt], policy: Policy,
     if finding.kind is not Kind.DRIFT or not (finding.property or finding.rule == MISSING):
         return 0
     since = now - policy.fight_window
-    return len({a.at for a in history if a.status is Status.HEALED and finding.id in a.finding_ids and a.at >= since})
+    return len({a.at for a in history if _healing(a) and finding.id in a.finding_ids and a.at >= since})
+
+
+def _healing(attempt: Attempt) -> bool:
+    """Whether a repair healed it, and not the fault itself passed."""
+    return attempt.status is Status.HEALED and attempt.wrote
 
 
 def _backing_off(repair: Repair, tries: Mapping[datetime, Status], policy: Policy, now: datetime) -> Deferral | None:

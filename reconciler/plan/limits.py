@@ -15,7 +15,7 @@ from datetime import datetime
 from reconciler.decisions import Breaker
 from reconciler.model import Attempt, Deadline, Deferral, Finding, Fleet, Repair, Scan, Severity
 from reconciler.plan.breaker import stop_of
-from reconciler.plan.budget import Budget, Purse, can_cut, part_of
+from reconciler.plan.budget import Budget, Purse, can_cut, part_of, turns
 from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.modes import Decided, Mode, approved, mode_of
 from reconciler.plan.policy import Policy
@@ -84,11 +84,9 @@ def within_limits(
             deferrals.append(_deferred(repair, stop))
         else:
             ready.append(repair)
-    budget = Budget(scan.declared, policy, spent, history=history, now=now)
+    budget = Budget(scan.declared, policy, spent, history=history, under_way=told.under_way, now=now)
     done: list[Repair] = []
-    facts = scan.declared.tenants
-    order: dict[str | None, tuple[int, str]] = {t: (policy.tier_rank.get(f.tier, 50), t) for t, f in facts.items()}
-    for share in budget.share_out(_by_urgency(ready, findings), order):
+    for share in budget.share_out(_by_urgency(ready, findings), turns(scan.declared, policy, history, now)):
         repair = share.repair
         if share.stop is None:
             done.append(repair)
@@ -175,9 +173,12 @@ def with_their_needs(chosen: Sequence[Repair]) -> tuple[list[Repair], list[Defer
         ]
 
 
-def one_domain_at_a_time(repairs: Sequence[Repair], scan: Scan, policy: Policy) -> tuple[list[Repair], list[Deferral]]:
+def one_domain_at_a_time(
+    repairs: Sequence[Repair], scan: Scan, policy: Policy, spent: Sequence[Repair]
+) -> tuple[list[Repair], list[Deferral]]:
     """Failed servers of a tenant are replaced in so many zones a pass, the worst hit first (I03).
 
+    The zones of repairs ``spent`` in earlier passes of the period are among them.
     Servers that only run an outdated template serve on; they are replaced one after another, zone after zone.
     """
     findings = {f.id: f for f in scan.failing}
@@ -187,14 +188,16 @@ def one_domain_at_a_time(repairs: Sequence[Repair], scan: Scan, policy: Policy) 
         for member in _failed(repair, findings):
             if member in zones:
                 failed[repair.tenant][zones[member]] += 1
-    allowed = {
-        tenant: set(sorted(counts, key=lambda z: (-counts[z], z))[: policy.zones_at_once])
-        for tenant, counts in failed.items()
-    }
+    allowed: dict[str | None, set[str]] = {}
+    for tenant, counts in failed.items():
+        used = {zone for r in spent if r.tenant == tenant for zone in r.zones}
+        others = sorted(counts.keys() - used, key=lambda z: (-counts[z], z))
+        allowed[tenant] = used.union(others[: max(0, policy.zones_at_once - len(used))])
     kept: list[Repair] = []
     deferrals: list[Deferral] = []
     for repair in repairs:
-        later = {m for m in _failed(repair, findings) if m in zones and zones[m] not in allowed[repair.tenant]}
+        mine = {m: zones[m] for m in _failed(repair, findings) if m in zones}
+        later = {m for m, zone in mine.items() if zone not in allowed[repair.tenant]}
         # The members' order is the order in which they are replaced.
         now = sorted((m for m in repair.members if m not in later), key=lambda m: (zones.get(m, ""), m))
         part, rest = part_of(repair, now, findings)
@@ -203,7 +206,7 @@ def one_domain_at_a_time(repairs: Sequence[Repair], scan: Scan, policy: Policy) 
             words = f"servers in other zones of tenant {repair.tenant} are replaced first; {names} follows"
             deferrals.append(Deferral(rest, words, "budget", "budget.zones"))
         if part.finding_ids:
-            kept.append(part)
+            kept.append(replace(part, zones=tuple(sorted({mine[m] for m in mine.keys() - later}))))
     return kept, deferrals
 
 

@@ -27,7 +27,7 @@ from reconciler.plan.basis import based, replacement_of
 from reconciler.plan.breaker import breakers
 from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.hold_down import held_down
-from reconciler.plan.keeping import losing
+from reconciler.plan.keeping import losing, undoing
 from reconciler.plan.ladder import carrying, laddered
 from reconciler.plan.limits import one_domain_at_a_time, within_limits
 from reconciler.plan.orphans import CODE, REPORTED, adoptions, orphans, removals
@@ -86,7 +86,7 @@ def plan(
 
     repairs, blocked_fleets = _repairs(repairable, scan, policy, kinds, users)
     deferrals += blocked_fleets
-    repairs, other_zones = one_domain_at_a_time(repairs, scan, policy)
+    repairs, other_zones = one_domain_at_a_time(repairs, scan, policy, spent)
     deferrals += other_zones
     adopting = adoptions(left_behind, [r for r in repairs if r.strategy == RECREATE], scan, kinds)
     repairs = [adopting.get(r, r) for r in repairs]
@@ -102,8 +102,8 @@ def plan(
     repairs = [r for r in rungs if isinstance(r, Repair)]
     repairs, groundless = _without_what_stays_gone(repairs, scan, users)
     deferrals += groundless
-    repairs = [based(carrying(r, history, scan.declared, failing), scan.declared, failing) for r in repairs]
-    repairs = losing(repairs, scan)
+    repairs = based([carrying(r, history, scan.declared, failing) for r in repairs], scan)
+    repairs = losing(undoing(repairs, scan), scan)
     repairs = _ordered(repairs, dependents)
 
     made_from = {u: replacement_of(scan.declared, u) for u in scan.declared.resources}

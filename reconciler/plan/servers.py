@@ -32,7 +32,8 @@ def repairs_of(
     fleet = scan.observed.fleets.get(urn)
     repairs: list[Repair] = []
     deferrals: list[Deferral] = []
-    for cause, group in _by_cause(findings).items():
+    known_bad = isinstance(fleet, Fleet) and fleet.launches in policy.bad_images
+    for cause, group in _by_cause(findings, known_bad=known_bad).items():
         ids = tuple(sorted({f.id for f in group}))
         # Servers that are not to be replaced yet are evidence all the same.
         evidence = [f for f in scan.failing if f.urn == urn and f.rule not in (COMPROMISED, QUARANTINE_OVER)]
@@ -43,7 +44,7 @@ def repairs_of(
         members = tuple(sorted({f.resource_id for f in group if f.resource_id.startswith("i-")}))
         strategy = chosen(cause, Kind.HEALTH, kind, facts.tier if facts else "", policy.overrides)
         reason = min(group, key=severity_rank).message
-        if fleet.launches in policy.bad_images and all(f.rule == OUTDATED for f in group):
+        if known_bad and all(f.rule == OUTDATED for f in group):
             strategy, reason = ESCALATE, f"{reason}; new servers launched from {fleet.launches} did not become healthy"
         if strategy in RESIZING and fleet.unit != SERVERS:
             strategy = ESCALATE
@@ -54,12 +55,18 @@ def repairs_of(
     return repairs, deferrals
 
 
-def _by_cause(findings: Sequence[Finding]) -> dict[Cause, list[Finding]]:
+def _by_cause(findings: Sequence[Finding], *, known_bad: bool) -> dict[Cause, list[Finding]]:
+    """``known_bad``: new servers of the group did not become healthy, so only those that fail are replaced by such."""
     groups: dict[Cause, list[Finding]] = {}
     special = {COMPROMISED: Cause.COMPROMISED, QUARANTINE_OVER: Cause.OVER}
     for finding in findings:
         groups.setdefault(special.get(finding.rule, Cause.SERVER), []).append(finding)
     servers = groups.get(Cause.SERVER, [])
+    if known_bad:
+        failing = {f.resource_id for f in servers if f.rule != OUTDATED}
+        apart = [f for f in servers if f.resource_id not in failing]
+        parts = {Cause.SERVER: [f for f in servers if f.resource_id in failing], Cause.OUTDATED: apart}
+        return {cause: part for cause, part in (groups | parts).items() if part}
     if len(servers) > 1 and all(f.rule == OUTDATED for f in servers):
         groups[Cause.OUTDATED] = groups.pop(Cause.SERVER)
     return groups

@@ -37,7 +37,8 @@ class Window:
     def opens(self, now: datetime) -> datetime:
         """When it opens next. ``days`` is never empty, so it does within eight days."""
         local = now.astimezone(self.zone).date()
-        starts = (self._on(local + n * _DAY)[0] for n in range(9))
+        # A clock change before midnight moves a start past it, so yesterday's may be still to come.
+        starts = (self._on(local + n * _DAY)[0] for n in range(-1, 9))
         return min(start for start in starts if start and start > now)
 
     def ends(self, now: datetime) -> Sequence[datetime]:
@@ -47,12 +48,15 @@ class Window:
         return [end for end in ends if end > now]
 
     def _on(self, day: date) -> tuple[datetime | None, datetime]:
-        """The window that begins on a day, as instants; no start if it does not take place then."""
+        """The window that begins on a day, as instants; no start on a day that is none of its own."""
         over_night = self.end is None or self.end <= self.start
-        last = datetime.combine(day + _DAY if over_night else day, self.end or time(), self.zone).astimezone(UTC)
-        first = datetime.combine(day, self.start, self.zone).astimezone(UTC)
-        # Only where the clocks change can it end before it starts.
-        return (first if DAYS[day.weekday()] in self.days and first < last else None), last
+        start = datetime.combine(day, self.start, self.zone)
+        end = datetime.combine(day + _DAY if over_night else day, self.end or time(), self.zone)
+        first, last = start.astimezone(UTC), end.astimezone(UTC)
+        if last <= first:
+            # Only its start lies in an hour that does not exist. Within a zone, times subtract as the wall shows them.
+            last = first + (end - start)
+        return (first if DAYS[day.weekday()] in self.days else None), last
 
     def __str__(self) -> str:
         end = self.end.strftime("%H:%M") if self.end else "24:00"

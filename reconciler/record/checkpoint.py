@@ -68,7 +68,7 @@ def parse(document: str, *, where: str = "checkpoint") -> Checkpoint:
     """Read what ``to_json`` wrote. Raises StoreError naming ``where``."""
     try:
         fields: Any = json.loads(document)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"is not JSON: {error}", where=where) from error
     expected = {"seq": int, "hash": str, "at": str, "key_id": str, "signature": str}
     if not isinstance(fields, Mapping) or set(fields) != set(expected):

@@ -112,6 +112,7 @@ class Database:
             version = connection.execute(select(schema.META.c.version)).scalar()
             if version is not None and schema.OLDEST <= version < schema.VERSION:
                 schema.METADATA.create_all(connection)
+                _number_runs(connection)
                 connection.execute(update(schema.META).values(version=schema.VERSION))
                 version = schema.VERSION
         if version != schema.VERSION:
@@ -141,6 +142,13 @@ class Database:
                 if sign in words.lower():
                     raise StoreError(f"could not be {what}: {words}", where=self.where, why=why, todo=todo) from error
             raise StoreError(f"could not be {what}: {words}", where=self.where) from error
+
+
+def _number_runs(connection: Connection) -> None:
+    """Number the runs that an earlier version has recorded, in the order that their clocks say."""
+    runs, numbers = schema.RUNS, schema.RUN_NUMBERS
+    bare = select(runs.c.run_id).where(runs.c.run_id.not_in(select(numbers.c.run_id)))
+    connection.execute(insert(numbers).from_select(["run_id"], bare.order_by(runs.c.started, runs.c.run_id)))
 
 
 def _engine(url: URL) -> Engine:

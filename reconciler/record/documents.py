@@ -18,7 +18,7 @@ def from_repair(repair: Repair) -> str:
 
 def to_repair(document: str) -> Repair:
     fields = _tuples(json.loads(document))
-    # Earlier versions kept what it cost, which follows from the rest.
+    # Earlier versions kept what it cost, which follows from the rest, and none of its zones.
     fields.pop("cost", None)
     return Repair(**fields)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from reconciler.errors import LeaseLost, RepairRefused, StoreError, TenantPaused
 from reconciler.model import ESCALATE, HEALED_BY_ITSELF, TOUCHED_NOTHING, Attempt, Outcome, Repair, Status, Urn
@@ -180,12 +180,19 @@ def open_intents(database: Database, cell: str) -> tuple[OpenIntent, ...]:
         )
 
 
-def intended(database: Database, cell: str, since: datetime) -> tuple[Repair, ...]:
-    """The repairs begun at ``since`` or later, oldest first, without those that are known to have written nothing."""
+def last_intent(database: Database, cell: str) -> int:
+    """The number of the latest intent of a cell; 0 before the first."""
+    with database.read() as connection:
+        query = select(func.max(INTENTS.c.intent)).where(INTENTS.c.cell == cell)
+        return connection.execute(query).scalar() or 0
+
+
+def intended(database: Database, cell: str, after: int) -> tuple[Repair, ...]:
+    """The repairs begun after this intent, oldest first, without those that are known to have written nothing."""
     query = (
         select(INTENTS.c.repair, OUTCOMES.c.outcome)
         .outerjoin(OUTCOMES, OUTCOMES.c.intent == INTENTS.c.intent)
-        .where(INTENTS.c.cell == cell, INTENTS.c.at >= text(since))
+        .where(INTENTS.c.cell == cell, INTENTS.c.intent > after)
         .order_by(INTENTS.c.intent)
     )
     with database.read() as connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-VERSION = 5
+VERSION = 6
 """Grows with every change of the tables; a store of a later version is refused."""
 OLDEST = 1
 """Stores of this version and later lack nothing but tables, which are made when they are opened."""
@@ -30,6 +30,14 @@ RUNS = Table(
     Column("summary", Text, nullable=False),
     Index("runs_by_cell", "cell", "started"),
 )
+
+RUN_NUMBERS = Table(
+    "run_numbers",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("run_id", String(64), ForeignKey("runs.run_id"), nullable=False, unique=True),
+)
+"""The order in which runs began: clocks may be set back."""
 
 FINDINGS = Table(
     "findings",

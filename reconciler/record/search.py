@@ -16,7 +16,7 @@ from reconciler.record.clock import moment
 from reconciler.record.database import Database
 from reconciler.record.ledger import Entry
 from reconciler.record.schema import INTENTS, LEDGER, OUTCOMES, RUNS
-from reconciler.record.store import Run, run_of
+from reconciler.record.store import Run, newest_first, run_of
 
 MOST = 200
 """So many of each are found, the newest."""
@@ -39,8 +39,7 @@ def runs(database: Database, cell: str, identity: str) -> tuple[Run, ...]:
     """The latest passes that name it in what they planned or did, newest first."""
     query = select(RUNS).where(RUNS.c.cell == cell, RUNS.c.summary.contains(f'"{identity}"', autoescape=True))
     with database.read() as connection:
-        newest = query.order_by(RUNS.c.started.desc(), RUNS.c.run_id.desc()).limit(MOST)
-        return tuple(run_of(row) for row in connection.execute(newest))
+        return tuple(run_of(row) for row in connection.execute(newest_first(query).limit(MOST)))
 
 
 def repairs(database: Database, cell: str, identity: str) -> tuple[Recorded, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, insert, select, update
 
 from reconciler.errors import StoreError
 from reconciler.log import printable, scrub
@@ -17,7 +17,7 @@ from reconciler.model import Finding, Verdict
 from reconciler.record import documents, ledger
 from reconciler.record.clock import moment, text
 from reconciler.record.database import Database
-from reconciler.record.schema import BASELINES, FINDINGS, PAUSES, RUNS, SPELLINGS
+from reconciler.record.schema import BASELINES, FINDINGS, PAUSES, RUN_NUMBERS, RUNS, SPELLINGS
 
 RUNS_WITH_FINDINGS = 50
 """So many runs of a cell keep their findings; of older ones the summary and the ledger remain."""
@@ -61,6 +61,7 @@ class Store(Database):
             started = text(self.clock.now())
             values = {"run_id": run_id, "cell": cell, "kind": kind, "started": started, "summary": "{}"}
             connection.execute(insert(RUNS).values(values))
+            connection.execute(insert(RUN_NUMBERS).values(run_id=run_id))
             payload = {"run": run_id, "kind": kind}
             ledger.append(connection, self, cell=cell, actor=actor, event="run begun", payload=payload)
 
@@ -103,7 +104,7 @@ class Store(Database):
             finished = text(self.clock.now())
             connection.execute(update(RUNS).where(RUNS.c.run_id == run_id).values(finished=finished, summary=document))
             _keep(connection, run_id, kept)
-            self._forget_old_findings(connection, run.cell)
+            _forget_old_findings(connection, run.cell, but=run_id)
             payload = {
                 "run": run_id,
                 "kind": run.kind,
@@ -114,14 +115,9 @@ class Store(Database):
             }
             ledger.append(connection, self, cell=run.cell, actor=actor, event="run finished", payload=payload)
 
-    def _forget_old_findings(self, connection: Connection, cell: str) -> None:
-        newest = select(RUNS.c.run_id).where(RUNS.c.cell == cell).order_by(RUNS.c.started.desc(), RUNS.c.run_id.desc())
-        old = newest.offset(RUNS_WITH_FINDINGS).limit(RUNS_WITH_FINDINGS)
-        connection.execute(delete(FINDINGS).where(FINDINGS.c.run_id.in_(connection.scalars(old).all())))
-
     def runs(self, cell: str, *, limit: int = 20) -> tuple[Run, ...]:
         """The latest runs of a cell, newest first."""
-        query = select(RUNS).where(RUNS.c.cell == cell).order_by(RUNS.c.started.desc(), RUNS.c.run_id.desc())
+        query = newest_first(select(RUNS).where(RUNS.c.cell == cell))
         with self.read() as connection:
             return tuple(run_of(row) for row in connection.execute(query.limit(limit)))
 
@@ -146,10 +142,9 @@ class Store(Database):
             select(RUNS, FINDINGS.c.document, FINDINGS.c.finding_id)
             .join(FINDINGS, FINDINGS.c.run_id == RUNS.c.run_id)
             .where(RUNS.c.cell == cell, FINDINGS.c.finding_id.startswith(finding_id, autoescape=True))
-            .order_by(RUNS.c.started.desc(), RUNS.c.run_id.desc())
         )
         with self.read() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(newest_first(query)).all()
             ids = sorted({row.finding_id for row in rows})
             if len(ids) > 1 and finding_id not in ids:
                 raise StoreError(
@@ -158,11 +153,16 @@ class Store(Database):
             exact = [row for row in rows if row.finding_id == finding_id] or rows
             return (run_of(exact[0]), documents.to_finding(exact[0].document)) if exact else None
 
-    def pause(self, cell: str, *, reason: str, who: str, tenant: str | None = None) -> None:
-        """Stop repairs in a cell, or of one tenant of it, until ``resume``; survives restarts. Raises StoreError."""
+    def pause(self, cell: str, *, reason: str, who: str, tenant: str | None = None, replace: bool = True) -> None:
+        """Stop repairs in a cell, or of one tenant of it, until ``resume``; survives restarts. Raises StoreError.
+
+        A pause that stands there is replaced, unless ``replace`` is false: then it stays as it is.
+        """
         reason, who = scrub(reason), printable(scrub(who))[:255]
         with self.write() as connection:
-            connection.execute(_delete_pause(cell, tenant))
+            if not replace and connection.execute(select(PAUSES).where(_of_pause(cell, tenant))).first():
+                return
+            connection.execute(delete(PAUSES).where(_of_pause(cell, tenant)))
             since = text(self.clock.now())
             values = {"cell": cell, "tenant": tenant or "", "reason": printable(reason), "who": who, "since": since}
             connection.execute(insert(PAUSES).values(values))
@@ -172,7 +172,7 @@ class Store(Database):
     def resume(self, cell: str, *, who: str, tenant: str | None = None, reason: str = "") -> bool:
         """End a pause. Returns whether there was one; a pause of the cell and one of a tenant are apart."""
         with self.write() as connection:
-            if not connection.execute(_delete_pause(cell, tenant)).rowcount:
+            if not connection.execute(delete(PAUSES).where(_of_pause(cell, tenant))).rowcount:
                 return False
             payload = {"tenant": tenant, "reason": scrub(reason)}
             ledger.append(connection, self, cell=cell, actor=who, event="resumed", payload=payload)
@@ -240,11 +240,23 @@ def _keep(connection: Connection, run_id: str, findings: Sequence[Finding]) -> N
         connection.execute(insert(FINDINGS), rows)
 
 
+def newest_first(query: Select[Any]) -> Select[Any]:
+    """The runs that a query finds, in the order in which they began, the last one first."""
+    return query.join(RUN_NUMBERS, RUN_NUMBERS.c.run_id == RUNS.c.run_id).order_by(RUN_NUMBERS.c.number.desc())
+
+
+def _forget_old_findings(connection: Connection, cell: str, *, but: str) -> None:
+    """A run that took very long keeps what it has just found."""
+    newest = newest_first(select(RUNS.c.run_id).where(RUNS.c.cell == cell))
+    old = connection.scalars(newest.offset(RUNS_WITH_FINDINGS).limit(RUNS_WITH_FINDINGS)).all()
+    connection.execute(delete(FINDINGS).where(FINDINGS.c.run_id.in_(old), FINDINGS.c.run_id != but))
+
+
 def run_of(row: Row[Any]) -> Run:
     """A run as its row says."""
     finished = moment(row.finished) if row.finished is not None else None
     return Run(row.run_id, row.cell, row.kind, moment(row.started), finished, json.loads(row.summary))
 
 
-def _delete_pause(cell: str, tenant: str | None) -> Any:
-    return delete(PAUSES).where(PAUSES.c.cell == cell, PAUSES.c.tenant == (tenant or ""))
+def _of_pause(cell: str, tenant: str | None) -> ColumnElement[bool]:
+    return and_(PAUSES.c.cell == cell, PAUSES.c.tenant == (tenant or ""))

@@ -30,7 +30,7 @@ def load(**overrides: Any) -> Settings:
     in_file = _read(path) if named or path.exists() else {}
     try:
         in_environment = EnvSettingsSource(Settings)()
-    except SettingsError as error:
+    except (SettingsError, RecursionError) as error:
         what = f"an environment variable cannot be read: {error}"
         raise ConfigurationError(what, where=PREFIX + "*", todo=_TODO) from error
     given = {key: value for key, value in overrides.items() if value is not None}
@@ -57,7 +57,10 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigurationError(
             f"byte {raw[error.start]:#04x} is not UTF-8", where=f"{where}, line {line}", todo="Save the file as UTF-8."
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise ConfigurationError("is nested too deeply", where=where, todo=_TODO) from error
+    except ValueError as error:
+        # A number with very many digits is no TOMLDecodeError.
         raise ConfigurationError(f"is not TOML: {error}", where=where, todo=_TODO) from error
 
 
@@ -105,9 +108,16 @@ def _explained(
             problems.append(f"{source}: {dotted} is not a setting; allowed are {', '.join(_known(keys[:-1]))}")
         else:
             reason = problem["msg"].removeprefix("Value error, ")
-            shown = "" if keys == ["store_url"] else f" = {problem['input']!r}"
+            shown = "" if keys == ["store_url"] else f" = {_shown(problem['input'])}"
             problems.append(f"{source}: {dotted}{shown}: {reason}")
     return ConfigurationError("; ".join(problems), where="settings", todo=_TODO)
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except ValueError:
+        return "a number that is too long to show"
 
 
 def _holds(source: Mapping[str, Any], keys: list[str]) -> bool:

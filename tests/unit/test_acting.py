@@ -19,7 +19,7 @@ from reconciler.wiring import ReadOnlyJournal
 from simulator.answers import OBSERVERS
 from simulator.engine import SimEngine
 from simulator.history import History
-from simulator.layout import KEY, VPC
+from simulator.layout import CELL, KEY, VPC
 from simulator.outside import SimOutside
 from simulator.runner import Runner
 from simulator.world import Fault, Process, World
@@ -32,6 +32,7 @@ class Stage:
     world: World
     tools: Tools
     group: Urn
+    store: Store
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def staged(tmp_path: Path, **tables: object) -> Stage:
     engine, now = SimEngine(runner.world, runner.checks, runner.locks), declared()
     tools = acting.tools(now, engine, ReadOnlyJournal(), lambda _repair, _message: None, frozenset())
     group = next(r.urn for r in now.resources.values() if r.type == GROUP)
-    return Stage(runner.world, tools, group)
+    return Stage(runner.world, tools, group, runner.operator)
 
 
 def test_a_state_that_cannot_be_read_again_makes_a_fleet_unknown(stage: Stage) -> None:
@@ -75,6 +76,15 @@ def test_what_the_rules_would_say_is_known_before_it_is_so(stage: Stage) -> None
     found = {(f.rule, f.urn, f.verdict) for f in stage.tools.breaches({key: {"isEnabled": False}})}
     assert ("kms-usable", key, Verdict.FAIL) in found
     assert stage.tools.breaches({network: {"enableDnsSupport": False}}) == ()
+
+
+def test_a_person_s_pause_of_a_tenant_stands(stage: Stage) -> None:
+    """I14: when stackmend pauses a tenant that a person has paused, that person's word and reason stay."""
+    stage.store.pause(CELL, tenant="t0", reason="legal hold", who="ana")
+    assert stage.tools.pause is not None
+    for tenant in ("t0", "t1"):
+        stage.tools.pause(tenant, "it is worse off since a repair")
+    assert [(p.tenant, p.who) for p in stage.store.pauses(CELL)] == [("t0", "ana"), ("t1", "stackmend")]
 
 
 def test_any_other_error_than_an_unreadable_state_is_raised(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,17 +7,24 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import structlog
 
 from reconciler import cli
+from reconciler.cli import passes
 from reconciler.cli.common import FINDINGS_EXIT, Findings
+from reconciler.model import Finding, Verdict
+from reconciler.plan.modes import Mode, ModeRule
+from reconciler.plan.policy import Policy
+from reconciler.plan.selectors import Selector
 from reconciler.record.store import Store
 from tests.unit.plan_worlds import cell, finding, resource, scan
-from tests.unit.test_deciding import decider, passed
+from tests.unit.test_deciding import ACME, decider, passed
+from tests.unit.test_plan_planner import planned
 
 COMMANDS = (
     "scan", "plan", "repair", "repair --dry-run", "run --passes 1", "status", "history", "explain f-1",
@@ -161,6 +168,28 @@ def test_findings_keep_their_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == FINDINGS_EXIT
+
+
+@pytest.mark.parametrize(
+    ("mode", "found", "code"),
+    [
+        ("repair", finding(ACME), 2),
+        ("propose", finding(ACME), 2),
+        ("observe", finding(ACME), 2),
+        ("repair", finding(ACME, verdict=Verdict.UNKNOWN), 0),
+        ("repair", finding(ACME, verdict=Verdict.PASS), 0),
+    ],
+)
+def test_a_plan_with_findings_exits_as_a_scan_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mode: str, found: Finding, code: int
+) -> None:
+    """--detailed-exitcode: 2 if anything fails, also what waits for consent or is held back; UNKNOWN is no failure."""
+    made = planned(scan(cell(ACME), found), Policy(modes=(ModeRule(Selector(tenant="*"), Mode(mode)),)))
+    monkeypatch.setattr(passes, "open_cycle", lambda _: nullcontext(SimpleNamespace(plan=lambda **_: made)))
+    monkeypatch.setattr(sys, "argv", ["stackmend", "plan", "-o", "json", "--detailed-exitcode"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert (ended.value.code, capsys.readouterr().err) == (code, "")
 
 
 def test_an_account_without_a_name_can_use_every_command(

@@ -20,7 +20,7 @@ from reconciler.model import Finding, Outcome, Plan, Repair, Scan, Status, Urn, 
 from reconciler.plan import planner
 from reconciler.present import history
 from reconciler.present.documents import plan_document
-from reconciler.record import standing
+from reconciler.record import ledger, standing
 from reconciler.record.journal import Journal
 from reconciler.record.lease import Lease
 from reconciler.record.sightings import sight
@@ -28,7 +28,7 @@ from reconciler.record.store import Store
 from reconciler.settings import Settings
 from reconciler.wiring import policy_of
 from tests.unit.plan_worlds import KINDS, cell, finding, resource, scan
-from tests.unit.record_worlds import Time, open_store
+from tests.unit.record_worlds import START, Time, open_store
 from tests.unit.test_present_output import shown
 
 ACME, OTHER = resource("a", "acme"), resource("o", "other")
@@ -90,11 +90,32 @@ def test_an_approved_plan_is_carried_out_by_the_next_pass(store: Store) -> None:
     by, of = decider(store, modes=[ASK]), scan(cell(ACME), finding(ACME))
     shown_plan = passed(store, by, of)
     given = by.approve(shown_plan.id, note="CHG-1", seconds=None, who="Ana")
-    assert given.who == "Ana (me@here)"
+    assert given.who == "me@here as Ana"
     assert (given.expires - given.at).total_seconds() == 3600
     (repair,) = passed(store, by, of, "repair").repairs
     assert repair.approval == given.number
-    assert "approved by Ana (me@here): CHG-1" in repair.reason
+    assert "approved by me@here as Ana: CHG-1" in repair.reason
+
+
+@pytest.mark.parametrize("name", ["A" * 100, "password:", "token=x", "\u202e" * 100, "-----BEGIN PRIVATE KEY-----"])
+def test_a_name_that_is_given_never_hides_the_account(store: Store, name: str) -> None:
+    """I13: however long or secret-looking it is, the account stands in the approval, the word and the ledger."""
+    by = decider(store, modes=[ASK])
+    shown_plan = passed(store, by, scan(cell(ACME), finding(ACME)))
+    assert by.approve(shown_plan.id, note="", seconds=None, who=name).who.startswith("me@here as ")
+    standing.save_breakers(store, "dev", [Breaker(None, Cause.FAILING, frozenset({"x"}), "r", START)], actor="x")
+    (word,) = by.acknowledge(None, reason="known", seconds=None, who=name)
+    assert word.who.startswith("me@here as ")
+    assert [e.actor.partition(" as ")[0] for e in ledger.entries(store)][-3:] == ["me@here", "x", "me@here"]
+
+
+def test_a_name_too_long_is_refused(store: Store) -> None:
+    """It would not fit beside the account; the error says how long it may be."""
+    by = decider(store, modes=[ASK])
+    shown_plan = passed(store, by, scan(cell(ACME), finding(ACME)))
+    with pytest.raises(ConfigurationError, match="--as has 101 characters, allowed are 100"):
+        by.approve(shown_plan.id, note="", seconds=None, who="A" * 101)
+    assert standing.approvals(store, "dev") == ()
 
 
 @pytest.mark.parametrize("wanted", ["p-000000000000", "p-", "", "p-%", "nonsense"])
@@ -118,6 +139,17 @@ def test_what_is_fought_over_is_known(store: Store) -> None:
         journal.conclude(journal.intend(repair), ended)
         assert by.fought_over(both) == fought
     assert by.fought_over(scan(cell(ACME, OTHER), finding(ACME, property_="q"), finding(OTHER))) == frozenset()
+
+
+def test_what_is_under_way_is_known(store: Store) -> None:
+    """I03: a repair whose intent is open counts in the hour's budget of the next plan, and not once it has ended."""
+    by, hour = decider(store, budget={"hour": 1}), scan(cell(ACME, OTHER), finding(ACME))
+    journal = Journal(Lease.acquire(store, "dev", seconds=60, actor="me"), run_id="run", actor="me")
+    repair = Repair("reapply", "other", (OTHER.urn,), ("f-1",), "it drifted")
+    number = journal.intend(repair)
+    assert [d.setting for d in passed(store, by, hour).deferrals] == ["budget.hour"]
+    journal.conclude(number, Outcome(repair.id, "reapply", repair.urns, Status.REFUSED, 1.0))
+    assert passed(store, by, hour).repairs
 
 
 def test_a_plan_without_proposals_needs_no_approval(store: Store) -> None:

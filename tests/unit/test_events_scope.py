@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from reconciler.model import Repair, Urn
 from reconciler.plan.breaker import sees_too_little
-from reconciler.plan.budget import Budget
+from reconciler.plan.budget import Budget, turns
 from reconciler.plan.policy import Limit, Policy
-from tests.unit.plan_worlds import cell, finding, resource, scan
+from tests.unit.plan_worlds import NOW, cell, finding, resource, scan
 
 POLICY = Policy(breaker_share=0.2, breaker_minimum=5)
 MANY = [resource(f"s{i}") for i in range(20)]
@@ -59,7 +59,8 @@ def test_passes_of_one_period_share_one_budget(costs: list[int], split: int) -> 
     ]
 
     def fitting(some: Sequence[Repair], spent: Sequence[Repair] = ()) -> list[Repair]:
-        return [s.repair for s in Budget(declared, policy, spent).share_out(some, {}) if s.stop is None]
+        order = turns(declared, policy, (), NOW)
+        return [s.repair for s in Budget(declared, policy, spent).share_out(some, order) if s.stop is None]
 
     early = fitting(repairs[:split])
     assert early + fitting(repairs[split:], early) == fitting(repairs)

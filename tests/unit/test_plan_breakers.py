@@ -142,6 +142,35 @@ def test_a_word_does_not_last() -> None:
     assert (later.repairs, codes(later)) == ((), {"breaker"})
 
 
+def test_a_word_closes_nothing() -> None:
+    """When it has run out, what opened the breaker keeps it open, although by then too little fails to open one."""
+    first = looked(WORLD, FOUND)
+    half = looked(WORLD, FOUND[:6], after(first, word_on(first.breakers[0])), now=NOW + MINUTE)
+    assert len(half.repairs) == 6
+    assert half.breakers[0].keys == {str(r.urn) for r in BAD[:6]}
+    assert "acknowledged by ana" in half.breakers[0].acknowledged
+    later = looked(WORLD, FOUND[:6], after(half), now=NOW + 61 * MINUTE)
+    assert (later.repairs, codes(later)) == ((), {"breaker"})
+    well = looked(WORLD, FOUND[:0], after(half), now=NOW + 61 * MINUTE)
+    assert well.breakers == ()
+
+
+@pytest.mark.parametrize("rule", ["drift.property", "drift.missing"])
+def test_another_failure_opens_it_again_when_few_are_left(rule: str) -> None:
+    """What a word was not given on is not covered by it, however few of the others still fail; it is over with that."""
+    bad = [finding(r, rule) for r in BAD]
+    first = looked(WORLD, bad[:11])
+    words = [word_on(b) for b in first.breakers]
+    few = looked(WORLD, bad[:3], after(first, *words), now=NOW + MINUTE)
+    assert few.repairs
+    again = looked(WORLD, [*bad[:3], bad[11]], after(few, *words), now=NOW + 2 * MINUTE)
+    assert (again.repairs, codes(again)) == ((), {"breaker"})
+    assert all(str(BAD[11].urn) in b.keys for b in again.breakers)
+    assert looked(WORLD, bad[:3], after(again, *words), now=NOW + 3 * MINUTE).repairs
+    elsewhere = looked(WORLD, [*bad[:3], finding(OTHERS[0], rule)], after(few, *words), now=NOW + 2 * MINUTE)
+    assert {r.tenant for r in elsewhere.repairs} == {"acme", "other"}
+
+
 def test_a_word_on_one_tenant_is_none_on_another() -> None:
     """The cell's breaker and each tenant's are acknowledged apart."""
     first = looked(WORLD, FOUND)
@@ -191,6 +220,15 @@ def test_repairs_that_fail_stop_repairing() -> None:
     assert [r.tenant for r in result.repairs] == ["third"]
     later = looked(WORLD, [finding(BAD[1])], after(result), history=history, now=NOW + timedelta(hours=2))
     assert (later.breakers, len(later.repairs)) == ((), 1)
+
+
+def test_what_healed_by_itself_does_not_outweigh_repairs_that_fail() -> None:
+    """Faults that passed before they were repaired say nothing for repairing, however many they are."""
+    failed, passed = tries(BAD[0].urn, *[Status.NOT_HEALED] * 5), tries(BAD[1].urn, *[Status.HEALED] * 5)
+    assert looked(WORLD, [finding(BAD[2])], history=[*failed, *passed]).breakers == ()
+    by_itself = [replace(a, wrote=False) for a in passed]
+    opened = looked(WORLD, [finding(BAD[2])], history=[*failed, *by_itself]).breakers
+    assert {(b.tenant, b.cause) for b in opened} == {("acme", Cause.REPAIRS), (None, Cause.REPAIRS)}
 
 
 def test_one_repair_of_many_resources_is_one_repair() -> None:
@@ -259,9 +297,9 @@ def test_a_disposal_launches_nothing() -> None:
     """It is not made from the template, so an open breaker for that does not stop it, as it stops a rollout."""
     world, group = with_template("ami-1")
     one = Repair("dispose", "acme", (group.urn,), (), "", members=("i-0",))
-    assert based(one, world, {}).replacement == ()
-    for strategy in ("rollout", "refresh-image", "quarantine"):
-        assert based(replace(one, strategy=strategy), world, {}).replacement == replacement_of(world, group.urn)
+    others = [replace(one, strategy=strategy) for strategy in ("rollout", "refresh-image", "quarantine")]
+    made_from = replacement_of(world, group.urn)
+    assert [r.replacement for r in based([one, *others], scan(world))] == [(), *[made_from] * 3]
 
 
 def with_template(image: str, tenant: str = "acme") -> tuple[Declared, DeclaredResource]:

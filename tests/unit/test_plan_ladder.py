@@ -136,6 +136,16 @@ def test_what_is_deleted_each_time_is_a_fight_too() -> None:
     assert after(fight[1:], Policy(), gone).repairs[0].strategy == "recreate"
 
 
+def test_what_healed_by_itself_is_no_fight_and_no_flapping() -> None:
+    """A fault that passes before it is repaired was neither repaired nor set back, however often; it ends a row."""
+    by_itself = tuple(replace(a, wrote=False) for a in past(*((m, Status.HEALED) for m in (10, 20, 30, 40))))
+    for policy in (Policy(), replace(PATIENT, fight_limit=3)):
+        assert [r.strategy for r in after(by_itself, policy).repairs] == ["reapply"]
+        repaired = tuple(replace(a, wrote=True) for a in by_itself)
+        assert [r.strategy for r in after(repaired, policy).repairs] == ["escalate"]
+    assert after((*past((0.4, Status.NOT_HEALED)), *(replace(a, at=NOW) for a in by_itself[:1]))).repairs
+
+
 def test_healing_other_properties_is_no_fight() -> None:
     """F52: only the same property, set back again and again, is a fight."""
     others = tuple(replace(a, finding_ids=(f"f-{i}",)) for i, a in enumerate(past(*[(200, Status.HEALED)] * 5)))

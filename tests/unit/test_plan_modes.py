@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.decisions import Approval, Approved
-from reconciler.model import Declared, DeclaredResource, Finding, Kind, Plan, Repair
+from reconciler.model import AcceptedBy, Declared, DeclaredResource, Finding, Kind, Plan, Repair
 from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.modes import Mode, ModeRule
 from reconciler.plan.policy import Limit, Policy
@@ -131,6 +131,32 @@ def test_a_changed_plan_needs_a_new_approval() -> None:
         result = again(world, fault, consent)
         assert result.repairs == ()
         assert any("it has changed since" in p.reason for p in result.proposals)
+
+
+def test_consent_covers_accepted_differences() -> None:
+    """I08: an update sets all properties, so one that was accepted after the approval, or changed, was not approved.
+
+    The proposal names what it would set back beside what is wrong; the order of the findings makes no difference.
+    """
+    mine, kept = finding(ACME, property_="description"), finding(ACME, property_="ingress")
+    partner = replace(kept, observed=["192.0.2.1/32"], accepted=AcceptedBy("ben", "partner", NOW + timedelta(days=3)))
+    (shown,) = again(cell(ACME), [mine]).proposals
+    assert "accepts" not in shown.reason
+    changed = again(cell(ACME), [mine, partner], approval(shown))
+    assert changed.repairs == ()
+    (both,) = changed.proposals
+    assert "it also sets back what an exception accepts: a ingress" in both.reason
+    assert again(cell(ACME), [partner, mine], approval(both)).repairs
+    assert again(cell(ACME), [replace(partner, observed=["0.0.0.0/0"]), mine], approval(both)).repairs == ()
+
+
+def test_servers_are_replaced_without_an_update() -> None:
+    """What is accepted of a group is not set back when servers of it are replaced, and a repair does not say so."""
+    group = resource("g", type_=GROUP)
+    sick = finding(group, "health.target", Kind.HEALTH, resource_id="i-0", property_="")
+    kept = replace(finding(group), accepted=AcceptedBy("ben", "load test", NOW + timedelta(days=3)))
+    (repair,) = planned(scan(cell(group), sick, kept, fleets={group.urn: fleet(group, 3)})).repairs
+    assert (repair.strategy, "accepts" in repair.reason) == ("rollout", False)
 
 
 def test_an_approval_is_of_each_tenant_by_itself() -> None:

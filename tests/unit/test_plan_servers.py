@@ -49,6 +49,17 @@ def test_an_image_that_failed_is_for_a_person() -> None:
     assert set(strategies(plan(*of(OUTDATED, 1, 2), policy=known, seen=newer))) == {"refresh-image"}
 
 
+def test_a_server_that_only_runs_an_older_image_does_not_join_a_rollout_of_one_that_failed() -> None:
+    """F48: beside a server that fails, those that serve on are for a person while new ones do not become healthy."""
+    known = Policy(bad_images=frozenset({"lt-1:2"}))
+    mixed = (*of("health.server-failed", 0), *of(OUTDATED, 0, 1, 2))
+    made = plan(*mixed, policy=known)
+    assert strategies(made) == {"rollout": ("i-0",), "escalate": ()}
+    by_strategy = {r.strategy: set(r.finding_ids) for r in made.repairs}
+    assert by_strategy == {"rollout": {f.id for f in mixed[:2]}, "escalate": {f.id for f in mixed[2:]}}
+    assert strategies(plan(*mixed)) == {"rollout": ("i-0", "i-1", "i-2")}
+
+
 def test_a_compromised_server_goes_before_anything_else() -> None:
     """It is isolated first; a replacement of others in the same fleet waits for that."""
     made = {r.strategy: r for r in plan(*of("health.target", 1), *of(COMPROMISED, 2)).repairs}

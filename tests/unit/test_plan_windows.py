@@ -20,6 +20,7 @@ from tests.unit.test_plan_planner import planned
 
 ALL = Selector(tenant="*")
 BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
+SCORESBYSUND = ZoneInfo("America/Scoresbysund")
 ACME, OTHER = resource("a", "acme"), resource("o", "other")
 HOUR = timedelta(hours=1)
 FREEZE = Freeze(Selector(tier="gold"), NOW + 2 * HOUR, NOW + 3 * HOUR, "sale")
@@ -71,6 +72,14 @@ def test_a_whole_day_ends_at_midnight() -> None:
         pytest.param(
             window("01:30", "03:30", zone=NEW_YORK), "2026-03-08T06:30", "2026-03-08T07:30", id="F39 New York"
         ),
+        pytest.param(window("02:00", "03:00"), "2026-03-29T01:00", "2026-03-29T02:00", id="F39 just the missing hour"),
+        pytest.param(window("02:30", "03:15"), "2026-03-29T01:30", "2026-03-29T02:15", id="F39 its start is missing"),
+        pytest.param(
+            window("23:15", "23:45", zone=SCORESBYSUND),
+            "2026-03-29T01:15",
+            "2026-03-29T01:45",
+            id="F39 moved past midnight",
+        ),
     ],
 )
 def test_a_window_takes_place_once_when_the_clocks_change(of: Window, opened: str, shut: str) -> None:
@@ -85,7 +94,7 @@ def test_a_window_takes_place_once_when_the_clocks_change(of: Window, opened: st
     st.times(),
     st.times(),
     st.sets(st.sampled_from(DAYS), min_size=1),
-    st.sampled_from([BERLIN, NEW_YORK, ZoneInfo("Pacific/Apia"), ZoneInfo("UTC")]),
+    st.sampled_from([BERLIN, NEW_YORK, SCORESBYSUND, ZoneInfo("UTC")]),
 )
 def test_it_opens_when_it_says(now: datetime, start: time, end: time, days: set[str], zone: ZoneInfo) -> None:
     """F38 F39: the moment that a closed window is said to open at is the first one at which it is open."""
@@ -94,6 +103,19 @@ def test_it_opens_when_it_says(now: datetime, start: time, end: time, days: set[
     assert of.holds(opens)
     if not of.holds(now):
         assert not of.holds(now + (opens - now) / 2)
+
+
+@pytest.mark.parametrize(
+    ("of", "now", "opens"),
+    [
+        (window("02:00", "03:00", "sun"), "2026-03-25T12:00", "2026-03-29T01:00"),
+        (window("02:00", "03:00", "sun"), "2026-03-29T01:00", "2026-04-05T00:00"),
+        (window("23:15", "23:45", "sat", zone=SCORESBYSUND), "2026-03-29T01:05", "2026-03-29T01:15"),
+    ],
+)
+def test_a_window_in_the_missing_hour_opens_all_the_same(of: Window, now: str, opens: str) -> None:
+    """F39: one that is only on the day of the change, in the hour that does not exist, opens then, else a week on."""
+    assert of.opens(at(now)) == at(opens)
 
 
 def test_outside_its_window_nothing_is_repaired() -> None:

@@ -117,6 +117,8 @@ def test_a_broken_ledger_is_not_signed(tmp_path: Path) -> None:
     [
         ("", "not JSON"),
         ("[]", "no checkpoint"),
+        pytest.param("[" * 100_000, "not JSON", id="nested"),
+        pytest.param("1" * 5000, "not JSON", id="very many digits"),
         ('{"seq": 1}', "no checkpoint"),
         (json.dumps({"seq": "1", "hash": "", "at": "", "key_id": "", "signature": ""}), "seq must be int"),
         (json.dumps({"seq": True, "hash": "", "at": "", "key_id": "", "signature": ""}), "seq must be int"),

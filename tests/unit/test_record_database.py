@@ -13,7 +13,7 @@ from reconciler.record import database
 from reconciler.record.ledger import entries
 from reconciler.record.schema import VERSION
 from reconciler.record.store import Store
-from tests.unit.record_worlds import open_store
+from tests.unit.record_worlds import Time, open_store
 
 
 def test_writes_reach_the_disk_before_they_return(tmp_path: Path) -> None:
@@ -51,14 +51,19 @@ def test_a_schema_of_another_version_is_refused(tmp_path: Path, version: int) ->
 
 def test_an_older_store_gets_the_tables_it_lacks(tmp_path: Path) -> None:
     """A store of an earlier version is kept with all that is in it, and can be used by this one from then on."""
-    with open_store(tmp_path) as store:
-        store.begin_run("run-1", "dev", "scan", actor="me")
+    time = Time()
+    with open_store(tmp_path, time) as store:
+        for run_id in ("run-2", "run-1", "run-3"):
+            store.begin_run(run_id, "dev", "scan", actor="me")
+            time.passed += 60
     with closing(sqlite3.connect(tmp_path / "dev.db")) as connection:
         connection.execute("UPDATE stackmend_meta SET version = 1")
         connection.execute("DROP TABLE spellings")
+        connection.execute("DROP TABLE run_numbers")
         connection.commit()
     with open_store(tmp_path) as store:
-        assert [r.run_id for r in store.runs("dev")] == ["run-1"]
+        store.begin_run("run-0", "dev", "scan", actor="me")
+        assert [r.run_id for r in store.runs("dev")] == ["run-0", "run-3", "run-1", "run-2"]
         assert store.spellings("dev", 1) is None
     with closing(sqlite3.connect(tmp_path / "dev.db")) as connection:
         assert connection.execute("SELECT version FROM stackmend_meta").fetchall() == [(VERSION,)]

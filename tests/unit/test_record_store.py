@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.errors import StoreError
 from reconciler.model import AcceptedBy, Kind, Secret, Unreadable, Verdict
+from reconciler.record import search
 from reconciler.record import store as store_module
 from reconciler.record.ledger import entries
 from reconciler.record.store import Store
@@ -131,6 +132,32 @@ def test_old_runs_forget_their_findings(store: Store, time: Time, monkeypatch: p
     assert len(store.runs("dev")) == 4
 
 
+def test_runs_keep_their_order_when_the_clock_is_set_back(store: Store, time: Time) -> None:
+    """F37: the last run is the one that began last, in the history, in what was last seen and in what names an id."""
+    for run_id in ("r1", "r2"):
+        store.begin_run(run_id, "dev", "scan", actor="ci")
+        store.finish_run(run_id, summary={"id": "p-1"}, findings=[finding("a", message=run_id)], actor="ci")
+        time.wall_offset -= 3600
+    assert [run.run_id for run in store.runs("dev")] == ["r2", "r1"]
+    seen = store.finding("dev", finding("a").id)
+    assert seen is not None
+    assert (seen[0].run_id, seen[1].message) == ("r2", "r2")
+    assert [run.run_id for run in search.runs(store, "dev", "p-1")] == ["r2", "r1"]
+
+
+def test_a_run_that_ends_keeps_what_it_found(store: Store, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F37: whether the clock was set back or so many others ended meanwhile, a run never forgets its own findings."""
+    monkeypatch.setattr(store_module, "RUNS_WITH_FINDINGS", 2)
+    store.begin_run("long", "dev", "repair", actor="ci")
+    for number in range(3):
+        time.wall_offset -= 60
+        store.begin_run(f"r{number}", "dev", "scan", actor="ci")
+        store.finish_run(f"r{number}", summary={}, findings=[finding()], actor="ci")
+        assert store.findings(f"r{number}")
+    store.finish_run("long", summary={}, findings=[finding()], actor="ci")
+    assert [r.run_id for r in store.runs("dev") if store.findings(r.run_id)] == ["r2", "r1", "long"]
+
+
 def test_a_pause_outlives_the_process(tmp_path: Path) -> None:
     """I14: a pause is in force after a restart, with who and why, until it is resumed."""
     with open_store(tmp_path) as store:
@@ -146,6 +173,18 @@ def test_a_pause_outlives_the_process(tmp_path: Path) -> None:
         assert not store.resume("dev", who="kim")
         assert [pause.tenant for pause in store.pauses("dev")] == ["acme"]
         assert [entry.event for entry in entries(store)] == ["paused", "paused", "paused", "resumed"]
+
+
+def test_a_pause_that_stands_is_left_as_it_is_where_that_is_asked(tmp_path: Path) -> None:
+    """I14: what stackmend pauses by itself takes no person's pause of that tenant away, with its who, since and why."""
+    with open_store(tmp_path) as store:
+        store.pause("dev", tenant="acme", reason="legal hold", who="ana")
+        before = store.pauses("dev")
+        store.pause("dev", tenant="acme", reason="worse off", who="stackmend", replace=False)
+        assert store.pauses("dev") == before
+        store.pause("dev", tenant="globex", reason="worse off", who="stackmend", replace=False)
+        store.pause("dev", reason="incident", who="ana", replace=False)
+        assert [p.tenant for p in store.pauses("dev")] == [None, "acme", "globex"]
 
 
 def test_a_baseline_is_kept_for_each_cell(store: Store) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from reconciler.errors import ConfigurationError
 from reconciler.settings import Amount, Settings, load
-from reconciler.wiring import probe_target
+from reconciler.wiring import accepted_exceptions, probe_target
 
 
 @pytest.fixture
@@ -156,6 +156,13 @@ def test_settings_cannot_be_changed(folder: Path) -> None:
             id="B18 failures over limit",
         ),
         pytest.param('cell = "dev"\ninterval_seconds = 0\n', ["interval_seconds = 0", "equal to 1"], id="B27 interval"),
+        pytest.param(f"cell = {'1' * 5000}\n", ["not TOML", "digits"], id="very many digits"),
+        pytest.param(
+            f'cell = "dev"\nconcurrency = 0x{"f" * 5000}\n',
+            ["concurrency = a number that is too long to show"],
+            id="very many hex digits",
+        ),
+        pytest.param(f"cell = {'[' * 5000}\n", ["nested too deeply"], id="nested"),
         pytest.param('cell = "../dev"\n', ["cell = '../dev'"], id="B29 path"),
         pytest.param('cell = "a; rm -rf"\n', ["cell = 'a; rm -rf'"], id="B30 shell"),
         pytest.param(f'cell = "{"a" * 256}"\n', ["cell = 'aaa"], id="B32 long"),
@@ -187,9 +194,10 @@ def test_a_wrong_variable_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch
         load(region="x")
 
 
-def test_a_variable_that_is_no_json_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A whole table in a variable must be JSON; what is not is an error, not a traceback."""
-    monkeypatch.setenv("STACKMEND_BUDGET", "{")
+@pytest.mark.parametrize("value", ["{", "[" * 100_000, f'{{"repairs": {"1" * 5000}}}'], ids=["half", "deep", "digits"])
+def test_a_variable_that_is_no_json_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """A whole table in a variable must be JSON that ends; what is not is an error, not a traceback."""
+    monkeypatch.setenv("STACKMEND_BUDGET", value)
     with pytest.raises(ConfigurationError, match="environment"):
         load(cell="dev")
 
@@ -408,3 +416,29 @@ def test_a_flag_in_the_environment_is_a_word(folder: Path, monkeypatch: pytest.M
         monkeypatch.setenv("STACKMEND_ORPHANS__REMOVE", word)
         with pytest.raises(ConfigurationError, match=r"orphans\.remove"):
             load(cell="dev")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param("- expires: 2026-02-30\n", "is not YAML", id="no such day"),
+        pytest.param(f"- expires: {'1' * 5000}\n", "is not YAML", id="very many digits"),
+        pytest.param("[" * 5000, "is nested too deeply", id="nested"),
+        pytest.param("\0", "is not YAML", id="B07 NUL"),
+        pytest.param(b"\xff", "is not YAML", id="B09 invalid UTF-8"),
+    ],
+)
+def test_exceptions_that_cannot_be_read_are_named(folder: Path, content: str | bytes, words: str) -> None:
+    """A mistake in the file of exceptions is an error with the file's name, not a traceback."""
+    file = folder / "accepted.yaml"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        accepted_exceptions(Settings(cell="dev", exceptions_file=file))
+    assert caught.value.where == str(file)
+
+
+@pytest.mark.parametrize("name", ["nowhere.yaml", "a\0b", "."])
+def test_exceptions_that_are_not_there_are_named(name: str) -> None:
+    """B07: a file that is not there, or whose name no file can have, is an error: nothing is accepted silently."""
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        accepted_exceptions(Settings(cell="dev", exceptions_file=Path(name)))
