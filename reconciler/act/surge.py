@@ -16,6 +16,8 @@ from reconciler.errors import LeaseLost, RepairRefused, StackmendError, TenantPa
 from reconciler.model import SERVERS, Fleet, Repair, Status, Urn
 
 _HELD = "Pending:Wait"
+_NEEDED = frozenset({"Launch", "AddToLoadBalancer"})
+"""Processes of a group without which no server comes, or none serves."""
 _NOBODY = ""
 """Who leaves a fleet that is of its size."""
 _NOT_OURS = (Interrupted, LeaseLost, TenantPaused)
@@ -63,6 +65,8 @@ class Surge:
 
     def grow(self, fleet: Fleet, by: int = 1) -> Ending | None:
         """So many servers more, proven; or what became of the attempt."""
+        if halted := self.halted(fleet):
+            return halted
         known = frozenset(m.instance_id for m in fleet.members)
         self.tell(f"{by} new first: {self.base} to {self.base + by} servers")
         self.asked, self._known = by, known
@@ -75,6 +79,15 @@ class Surge:
         # Where none was launched, or a lifecycle hook held it, it was not what it would have been launched from.
         tried = any(not m.lifecycle.startswith(_HELD) and m.outdated is not True for m in new)
         return replace(ending, bad_image=_launched(fleet) if tried else "")
+
+    def halted(self, fleet: Fleet) -> Ending | None:
+        """Why no server can come now, if somebody has suspended what that takes: it would not be the server's fault.
+
+        https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-suspend-resume-processes.html
+        """
+        if names := ", ".join(sorted(_NEEDED & fleet.suspended)):
+            return Ending(Status.REFUSED, f"somebody has suspended {names} of the group; resume it first")
+        return None
 
     def proven(self, known: frozenset[str], count: int = 1) -> bool:
         """Wait for ``count`` servers that were not known before and that stay healthy for the bake time."""

@@ -139,6 +139,8 @@ class Fleet:
     """What the group launches now, as ``template id:version``; empty if it is not known."""
     unit: str = SERVERS
     """What ``desired``, ``minimum`` and ``maximum`` count: ``SERVERS``, ``UNITS``, or something else in AWS's words."""
+    suspended: frozenset[str] = frozenset()
+    """Processes of the group that somebody has suspended, such as ``Launch``."""
     quarantined: tuple[Quarantined, ...] = ()
     """Servers that were taken out of it because they were compromised, and still exist."""
 

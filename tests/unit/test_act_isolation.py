@@ -137,3 +137,11 @@ def test_no_server_ends_whose_volumes_are_not_listed() -> None:
     )
     assert (outcomes[0].status, scene.done) == (Status.NOT_HEALED, [])
     assert "vol-1" in outcomes[0].reason
+
+
+def test_a_server_that_is_in_no_group_is_not_isolated() -> None:
+    """I10: a server that no quarantine took out of this group is left alone, also if no other group has it."""
+    scene = Scene()
+    del scene.fleet.members[scene.victim]
+    assert scene.run()[0] is Status.REFUSED
+    assert scene.done == []

@@ -284,6 +284,22 @@ def test_a_newcomer_that_a_hook_holds_blames_no_image() -> None:
     assert "Pending:Wait" in ending.reason
 
 
+@pytest.mark.parametrize("process", ["Launch", "AddToLoadBalancer"])
+@pytest.mark.parametrize("room", [3, 8], ids=["full", "room"])
+def test_a_group_that_somebody_has_halted_is_left_alone(process: str, room: int) -> None:
+    """While no server can come, or none can serve, nothing is asked of the group, and no image is blamed."""
+    fleet = SimulatedFleet("stopped", "healthy", "healthy", maximum=room, floor=2)
+
+    def halted(group: Urn) -> Fleet | Unreadable:
+        seen = fleet.look(group)
+        return replace(seen, suspended=frozenset({process, "AlarmNotification"})) if isinstance(seen, Fleet) else seen
+
+    fleet.world.fleet = halted
+    ending = Rollout(fleet.repair(0), fleet.world.tools).run()
+    assert (ending.status, ending.bad_image, fleet.calls) == (Status.REFUSED, "", [])
+    assert f"suspended {process} of the group" in ending.reason
+
+
 def test_a_least_size_that_somebody_raised_is_lowered_first() -> None:
     """AWS ends no server of a group at its least size, so that is set as declared before the surplus leaves."""
     fleet = SimulatedFleet(*["healthy"] * 5, maximum=10, floor=2, size=3)

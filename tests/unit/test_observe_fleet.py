@@ -431,3 +431,10 @@ def test_what_the_size_of_a_group_counts(
     assert [m.weight for m in found.members if m.lifecycle == "InService"] == [
         int(i.get("WeightedCapacity", 1)) for i in instances
     ]
+
+
+def test_what_somebody_has_suspended() -> None:
+    """The processes that a person has suspended are the fleet's; without any there are none."""
+    halted = group(inside("i-1"), inside("i-2")) | {"SuspendedProcesses": [{"ProcessName": "Launch"}]}
+    assert fleet(describe_auto_scaling_groups=rows(halted)).suspended == {"Launch"}
+    assert fleet().suspended == frozenset()

@@ -159,6 +159,8 @@ class Rollout(Surge):
         if serving(member, fleet) is not False:
             why = f"the group is at its maximum of {fleet.maximum} and {instance} may still serve requests"
             return Ending(Status.REFUSED, f"{why}; raise maxSize by one to make room for its replacement")
+        if halted := self.halted(fleet):
+            return halted
         self.tell(f"no room for one more, and {instance} serves nobody: it leaves first")
         self.writes.terminate(instance, shrink=False)
         return self.until_whole(without=instance)

@@ -113,6 +113,7 @@ def see(declared: DeclaredResource, answers: Answers) -> Fleet | Missing | Faile
         target_groups=arns,
         launches=":".join(map(str, current[0])) if isinstance(current, tuple) and len(current) == 1 else "",
         unit=_unit(group),
+        suspended=frozenset(one["ProcessName"] for one in group.get("SuspendedProcesses", ())),
         quarantined=kept,
     )
 
