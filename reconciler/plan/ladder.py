@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from reconciler.model import Attempt, Declared, Deferral, Finding, Kind, Repair, Status
-from reconciler.plan.breaker import FAILED
 from reconciler.plan.policy import Policy
 from reconciler.plan.strategy import ESCALATE, MISSING, OF_SERVERS
+from reconciler.plan.trips import FAILED
 
 UNFINISHED = frozenset({Status.INTERRUPTED, Status.REFUSED})
 """Ends that say nothing against a repair when they come once: a restart, a lock, an answer that failed to come."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reconciler.model import SERVERS, Deferral, Finding, Fleet, Kind, Repair, ResourceKind, Scan, Urn
-from reconciler.plan.breaker import fleet_breaker
+from reconciler.model import SERVERS, Deferral, Finding, Fleet, Kind, Repair, ResourceKind, Scan, Unreadable, Urn
 from reconciler.plan.policy import Policy
 from reconciler.plan.strategy import (
     COMPROMISED,
@@ -70,3 +69,19 @@ def _by_cause(findings: Sequence[Finding], *, known_bad: bool) -> dict[Cause, li
     if len(servers) > 1 and all(f.rule == OUTDATED for f in servers):
         groups[Cause.OUTDATED] = groups.pop(Cause.SERVER)
     return groups
+
+
+def fleet_breaker(fleet: Fleet | Unreadable | None, failing: Sequence[Finding], policy: Policy) -> str | None:
+    """Why none of the fleet's servers may be replaced, or None if they may.
+
+    Servers that fail together share a cause (a bad image, a dependency, a zone); replacing them spreads it.
+    """
+    if fleet is None:
+        return "the fleet was not observed"
+    if isinstance(fleet, Unreadable):
+        return f"the fleet could not be read: {fleet.reason}"
+    sick = {f.resource_id for f in failing if f.kind is Kind.HEALTH and f.rule != OUTDATED}
+    sick &= {m.instance_id for m in fleet.members}
+    if len(sick) > 1 and len(sick) > policy.fleet_share * len(fleet.members):
+        return f"breaker open: {len(sick)} of {len(fleet.members)} servers of {fleet.name} fail together"
+    return None

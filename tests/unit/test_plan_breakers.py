@@ -11,10 +11,10 @@ import pytest
 from reconciler.decisions import Acknowledgement, Breaker, Cause
 from reconciler.model import Attempt, Declared, DeclaredResource, Finding, Kind, Plan, Repair, Status, Urn, Verdict
 from reconciler.plan.basis import TEMPLATE, based, replacement_of
-from reconciler.plan.breaker import FAILED
 from reconciler.plan.circumstances import Circumstances
 from reconciler.plan.planner import plan
 from reconciler.plan.policy import Policy
+from reconciler.plan.trips import FAILED
 from tests.unit.plan_worlds import DATA, GROUP, KINDS, NOW, cell, finding, fleet, resource, scan
 
 CALM = Policy(cooldown=timedelta(0))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
 
 from reconciler.model import SERVERS, UNITS, DeclaredResource, Fleet, Member, Quarantined, Unreadable
 from reconciler.observe.aws._common import call, together
@@ -16,6 +15,7 @@ from reconciler.observe.aws.autoscaling import GROUPS
 from reconciler.observe.aws.autoscaling import group as group_of
 from reconciler.observe.aws.ec2 import INSTANCES, TEMPLATES
 from reconciler.observe.aws.ec2_launch import VERSIONS
+from reconciler.observe.aws.fleet_targets import Targets, judged, listing, targets_of
 from reconciler.observe.aws.fleet_versions import current_versions, outdated
 from reconciler.observe.aws.isolation import Reach, reach
 from reconciler.observe.reads import Answers, Failed, Missing, More, Read, Row, Rows
@@ -34,15 +34,9 @@ PERMISSIONS = (
     "elasticloadbalancing:DescribeTargetHealth",
 )
 
-_WORST_FIRST = ("unhealthy", "unregistered", "draining", "unavailable", "initial", "unused", "unhealthy.draining")
-_RANKS = {state: rank for rank, state in enumerate(_WORST_FIRST)}
-
-Targets: TypeAlias = Mapping[str, Row] | Unreadable
-"""The targets of one target group by instance id."""
-
 
 def reads(declared: DeclaredResource) -> tuple[Read, ...]:
-    health = (_health(arn) for arn in _target_groups(declared))
+    health = (listing(arn) for arn in _target_groups(declared))
     return (GROUPS.read, INSTANCES.read, TEMPLATES.read, *_versions(declared), *health)
 
 
@@ -58,10 +52,10 @@ def see(declared: DeclaredResource, answers: Answers) -> Fleet | Missing | Faile
     if isinstance(group, Missing | Failed | More):
         return group
     arns = _target_groups(declared)
-    health = {arn: answers.get(_health(arn)) for arn in arns}
+    health = {arn: answers.get(listing(arn)) for arn in arns}
     if (more := together(*health.values())).reads:
         return more
-    targets = {arn: _targets(answer) for arn, answer in health.items()}
+    targets = {arn: targets_of(answer) for arn, answer in health.items()}
     current = current_versions(group, answers)
     every = _inside_and_left(group, targets, answers)
     kept = _quarantined(group["AutoScalingGroupName"], answers)
@@ -73,7 +67,7 @@ def see(declared: DeclaredResource, answers: Answers) -> Fleet | Missing | Faile
     for inside in every:
         instance = INSTANCES.row(inside["InstanceId"], answers)
         is_outdated = outdated(inside, instance, current, answers)
-        found = _target(inside, targets, answers)
+        found = judged(inside, targets, answers)
         if isinstance(instance, More) or isinstance(is_outdated, More) or isinstance(found, More):
             asked += [one for one in (instance, is_outdated, found) if isinstance(one, More)]
             continue
@@ -179,48 +173,6 @@ def _target_groups(declared: DeclaredResource) -> tuple[str, ...]:
     return tuple(sorted(arn for arn in arns if isinstance(arn, str)))
 
 
-def _health(arn: str) -> Read:
-    return call(
-        "elbv2",
-        "describe_target_health",
-        "TargetHealthDescriptions",
-        absent=("TargetGroupNotFound",),
-        target=arn,
-        TargetGroupArn=arn,
-    )
-
-
-def _health_of(arn: str, instance: str) -> Read:
-    """One target, registered or not: AWS answers for any."""
-    return call(
-        "elbv2",
-        "describe_target_health",
-        "TargetHealthDescriptions",
-        absent=("TargetGroupNotFound",),
-        target=f"{instance} in {arn}",
-        TargetGroupArn=arn,
-        Targets=((("Id", instance),),),
-    )
-
-
-def _targets(answer: Any) -> Targets:
-    if isinstance(answer, Rows):
-        # A server may be registered on several ports: the worst of them is last, and counts.
-        return {row["Target"]["Id"]: row for row in sorted(answer.rows, key=lambda row: -_rank(_said(row)))}
-    return Unreadable(answer.how if isinstance(answer, Missing) else answer.reason)
-
-
-def _said(row: Row) -> tuple[str, str]:
-    """The state of a target, and the load balancer's own reason for it."""
-    health = row.get("TargetHealth", {})
-    state = "unregistered" if health.get("Reason") == "Target.NotRegistered" else health.get("State", "unavailable")
-    return state, health.get("Description") or health.get("Reason") or ""
-
-
-def _rank(said: tuple[str, str]) -> int:
-    return _RANKS.get(said[0], len(_RANKS))
-
-
 def _inside_and_left(group: Row, targets: Mapping[str, Targets], answers: Answers) -> list[Row] | More:
     """The group's instances, then the instances still registered for it that no group has: ``Detached``.
 
@@ -304,31 +256,3 @@ def _zone(instance: Row | Missing | Failed) -> str:
 def _launched(instance: Row | Missing | Failed) -> datetime | None:
     moment = instance.get("LaunchTime") if isinstance(instance, Mapping) else None
     return moment.astimezone(UTC) if isinstance(moment, datetime) else None
-
-
-def _target(inside: Row, targets: Mapping[str, Targets], answers: Answers) -> tuple[str | Unreadable, str] | More:
-    """The worst that any target group says of an instance, with the load balancer's own reason.
-
-    Without a load balancer the group's own health check is the only word there is. A server in service that a list of
-    targets lacks is asked for by its id: a list that lost some of its rows looks the same.
-    """
-    if not targets:
-        return ("healthy" if inside.get("HealthStatus") == "Healthy" else "unhealthy", "the group's own health check")
-    found: list[tuple[str, str]] = []
-    id_ = inside["InstanceId"]
-    for arn, one in targets.items():
-        if isinstance(one, Unreadable):
-            return one, ""
-        row = one.get(id_)
-        if row is None and inside["LifecycleState"] != "InService":
-            found.append(("unused", ""))
-            continue
-        if row is None:
-            answer = answers.one(_health_of(arn, id_))
-            if isinstance(answer, More):
-                return answer
-            if not isinstance(answer, Mapping):
-                return Unreadable(answer.how if isinstance(answer, Missing) else answer.reason), ""
-            row = answer
-        found.append(_said(row))
-    return min(found, key=_rank)
