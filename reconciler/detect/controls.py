@@ -122,6 +122,13 @@ CHECKED: Mapping[str, Mapping[str, str]] = {
         "Art. 32(1)(b)": TEXT,
         "CC6.1": TEXT,
     },
+    "elb-listener-rules": {
+        "4.2.1": "Prowler `elb_ssl_listeners`",
+        "164.312(e)(1)": "Prowler `elb_ssl_listeners`",
+        "164.312(e)(2)(ii)": "Prowler `elb_ssl_listeners`",
+        "Art. 32(1)(a)": "Prowler `elb_ssl_listeners`",
+        "CC6.7": "Powerpipe `elb_application_lb_redirect_http_request_to_https`",
+    },
     "elb-tls-policy": {
         "4.2.1": "Prowler `elb_ssl_listeners`",
         "164.312(e)(1)": "Prowler `elb_ssl_listeners`",

@@ -34,7 +34,7 @@ OUTDATED = "health.outdated-template"
 SHORT = "health.fleet-short"
 COMPROMISED = "health.compromised"
 QUARANTINE_OVER = "health.quarantine-over"
-ADDED = frozenset({"kms-grants"})
+ADDED = frozenset({"elb-listener-rules", "kms-grants"})
 """Rules about what somebody added to a resource and no declaration speaks of: no repair of the resource heals that."""
 
 

@@ -519,7 +519,7 @@ def test_rules_are_read_of_listeners_in_clear() -> None:
     """What an HTTP listener's rules do is told beside its default actions and is no drift; a read that fails leaves it
     unreadable (F10), and no other listener pays for the call."""
     assert not any(read.operation == "describe_rules" for read in LISTENER.reads(LISTENER_DECLARED))
-    assert LISTENER_WORLD.properties(LISTENER, LISTENER_DECLARED)["ruleActions"] == []
+    assert LISTENER_WORLD.properties(LISTENER, LISTENER_DECLARED)["ruleActions"] is None
     redirect = {"Type": "redirect", "RedirectConfig": {"Protocol": "HTTPS", "StatusCode": "HTTP_301"}}
     clear = {**LISTENER_ROW, "Port": 80, "Protocol": "HTTP"}
     inputs = {**LISTENER_DECLARED.inputs, "port": 80, "protocol": "HTTP"}

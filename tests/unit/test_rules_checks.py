@@ -232,15 +232,29 @@ TO_HTTPS = {"type": "redirect", "redirect": {"protocol": "HTTPS"}}
             FAIL,
         ),
         ({"protocol": "HTTP", "defaultActions": []}, FAIL),
-        ({"protocol": "HTTP", "defaultActions": [TO_HTTPS], "ruleActions": [TO_HTTPS, {"type": "forward"}]}, FAIL),
-        ({"protocol": "HTTP", "defaultActions": [TO_HTTPS], "ruleActions": [TO_HTTPS]}, PASS),
-        ({"protocol": "HTTP", "defaultActions": [TO_HTTPS], "ruleActions": Unreadable("denied")}, UNKNOWN),
         ({"protocol": "TCP"}, None),
     ],
 )
 def test_listeners(properties: dict[str, Any], expected: Verdict | None) -> None:
     """Only TLS 1.2 and newer with forward secrecy, and plain HTTP only to say where HTTPS is; plain TCP is let be."""
     assert verdict("elb-tls-policy", **properties) is expected
+
+
+@pytest.mark.parametrize(
+    ("actions", "expected"),
+    [
+        (None, None),
+        ([], PASS),
+        ([TO_HTTPS, TO_HTTPS], PASS),
+        ([TO_HTTPS, {"type": "forward"}], FAIL),
+        ([{"type": "redirect", "redirect": {"protocol": "HTTP"}}], FAIL),
+        ([{"type": "fixed-response"}], FAIL),
+        (Unreadable("denied"), UNKNOWN),
+    ],
+)
+def test_rules_of_listeners(actions: Any, expected: Verdict | None) -> None:
+    """A rule comes before the default action, so each of them has to send to HTTPS; those not read are not known."""
+    assert verdict("elb-listener-rules", ruleActions=actions) is expected
 
 
 @pytest.mark.parametrize(

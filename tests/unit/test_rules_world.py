@@ -27,7 +27,7 @@ from tests.unit.components_recorder import record
 from tests.unit.test_components_world import ACCOUNT, TENANT
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-AWS_DEFAULTS: dict[str, Any] = {"isEnabled": True, "actionsEnabled": True}
+AWS_DEFAULTS: dict[str, Any] = {"isEnabled": True, "actionsEnabled": True, "ruleActions": []}
 """What AWS answers for what the program leaves open."""
 
 

@@ -23,19 +23,22 @@ def check(seen: Properties, _: Context) -> Judgement | None:
         return Judgement(f"TLS policy {policy} is not TLS 1.2 or newer with forward secrecy only", policy)
     if seen["protocol"] != "HTTP":
         return None
-    served = [*items(seen["defaultActions"]), *items(seen["ruleActions"])]
-    actions = [mapping(action) for action in served]
-    redirects = [mapping(a.get("redirect")).get("protocol") == "HTTPS" for a in actions if a.get("type") == "redirect"]
-    if len(redirects) == len(actions) and redirects and all(redirects):
+    actions = [mapping(action) for action in items(seen["defaultActions"])]
+    if actions and all(map(to_https, actions)):
         return OK
-    return Judgement("plain HTTP is served, not redirected to HTTPS", served)
+    return Judgement("plain HTTP is served, not redirected to HTTPS", seen["defaultActions"])
+
+
+def to_https(action: Properties) -> bool:
+    """Whether an action of a listener does nothing but send the caller to HTTPS."""
+    return action.get("type") == "redirect" and mapping(action.get("redirect")).get("protocol") == "HTTPS"
 
 
 RULE = Rule(
     id="elb-tls-policy",
     title="Listeners speak modern TLS",
-    description="HTTPS listeners accept only TLS 1.2 and 1.3, with forward secrecy; HTTP listeners do nothing but "
-    "redirect to HTTPS, by default and by each of their rules.",
+    description="HTTPS listeners accept only TLS 1.2 and 1.3, with forward secrecy; what HTTP listeners do by "
+    "default is to redirect to HTTPS.",
     severity=Severity.HIGH,
     source="https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html",
     controls={
@@ -44,7 +47,7 @@ RULE = Rule(
         "gdpr": ("Art. 32(1)(a)",),
         "soc2": ("CC6.7",),
     },
-    reads={_TYPE: ("protocol", "sslPolicy", "defaultActions", "ruleActions")},
+    reads={_TYPE: ("protocol", "sslPolicy", "defaultActions")},
     check=check,
     heeds=frozenset({"type", "redirect", "protocol"}),
     passing=Example(
@@ -53,7 +56,6 @@ RULE = Rule(
             "protocol": "HTTPS",
             "sslPolicy": "ELBSecurityPolicy-TLS13-1-2-2021-06",
             "defaultActions": [{"type": "forward"}],
-            "ruleActions": [],
         },
     ),
     failing=Example(
@@ -61,8 +63,7 @@ RULE = Rule(
         {
             "protocol": "HTTP",
             "sslPolicy": None,
-            "defaultActions": [{"type": "redirect", "redirect": {"protocol": "HTTPS"}}],
-            "ruleActions": [{"type": "forward"}],
+            "defaultActions": [{"type": "forward"}],
         },
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from reconciler.model import DeclaredResource, ResourceKind, Unreadable, Value
 from reconciler.observe.aws._common import call, text, together, vanished
@@ -105,18 +105,17 @@ def _reads(declared: DeclaredResource) -> tuple[Read, ...]:
 
 def _see(declared: DeclaredResource, answers: Answers) -> Sight:
     """``ruleActions``, no property of Pulumi's, is what the rules of an HTTP listener do, beside ``defaultActions``.
-    What answers in clear is all that they are read for: those of other listeners are not."""
+    What answers in clear is all that they are read for: of other listeners it is None."""
     row = _row(declared, answers)
     if not isinstance(row, Mapping):
         return row
     read = _attributes_of(declared)
     attributes = attribute_properties(declared, answers, read, ATTRIBUTES) if read else {}
     tags = elb_tags(declared, answers, declared.id)
-    rules = answers.get(_rules_of(declared.id)) if row.get("Protocol") == "HTTP" else Rows(())
+    rules = answers.get(_rules_of(declared.id)) if row.get("Protocol") == "HTTP" else None
     if isinstance(attributes, More) or isinstance(tags, More) or isinstance(rules, More):
         return together(attributes, tags, rules)
-    actions = _rule_actions(rules.rows) if isinstance(rules, Rows) else Unreadable(vanished(rules))
-    return {**_described(declared, row), "ruleActions": actions, **attributes, **tags}
+    return {**_described(declared, row), "ruleActions": _rule_actions(rules), **attributes, **tags}
 
 
 def _row(declared: DeclaredResource, answers: Answers) -> Row | Missing | Failed | More:
@@ -149,9 +148,11 @@ def _described(declared: DeclaredResource, row: Row) -> dict[str, Value]:
     }
 
 
-def _rule_actions(rows: Iterable[Row]) -> list[Value]:
+def _rule_actions(rules: Rows | Missing | Failed | None) -> Value:
     """The actions of the rules that are not the listener's default, in the order of the rules' ARNs."""
-    ordered = sorted((row for row in rows if not row.get("IsDefault")), key=lambda row: str(row.get("RuleArn")))
+    if not isinstance(rules, Rows):
+        return None if rules is None else Unreadable(vanished(rules))
+    ordered = sorted((row for row in rules.rows if not row.get("IsDefault")), key=lambda row: str(row.get("RuleArn")))
     return [_action(action, index, None) for row in ordered for index, action in enumerate(row.get("Actions", ()))]
 
 
