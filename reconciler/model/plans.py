@@ -51,6 +51,9 @@ class Repair:
     """The setting that made it an escalation or a proposal."""
     loses: tuple[str, ...] = ()
     """What it takes away for good (``losses.Loss.key``): only done with a person's approval."""
+    sets_back: tuple[str, ...] = ()
+    """What somebody has accepted and it would set back all the same, by resource and property: that is for a person to
+    approve as well."""
     adopts: Urn = Urn("")
     """For an adoption: the declared resource that the one of ``members`` becomes, with the name AWS knows that by."""
     physical_name: str = ""

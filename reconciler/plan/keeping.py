@@ -1,4 +1,4 @@
-"""Repairs that would set back what is accepted say so; those that take something away for good wait for approval.
+"""Repairs that would set back what is accepted, or take something away for good, say so and wait for approval.
 
 An update sets all properties of a resource, so accepted differences count as well.
 """
@@ -34,9 +34,9 @@ def undoing(repairs: Sequence[Repair], scan: Scan) -> list[Repair]:
     told: list[Repair] = []
     for repair in repairs:
         updates = repair.strategy != ESCALATE and repair.strategy not in OF_SERVERS
-        names = sorted(name for u in repair.urns for name in accepted.get(u, ())) if updates else []
+        names = tuple(sorted(name for u in repair.urns for name in accepted.get(u, ()))) if updates else ()
         words = f"; it also sets back what an exception accepts: {', '.join(names)}" if names else ""
-        told.append(replace(repair, reason=repair.reason + words))
+        told.append(replace(repair, sets_back=names, reason=repair.reason + words))
     return told
 
 

@@ -73,7 +73,7 @@ def within_limits(
             parts[repair.id] = part.id
             deferrals += later
             asking.append(replace(part, setting=mode.setting, reason=f"{part.reason}; {mode.why}"))
-        elif repair.loses and repair.strategy != ESCALATE:
+        elif (repair.loses or repair.sets_back) and repair.strategy != ESCALATE:
             asking.append(repair)
         else:
             free.append(repair)

@@ -108,6 +108,7 @@ def repair_document(repair: Repair) -> Document:
         "content": repair.content,
         "approval": repair.approval,
         "loses": list(repair.loses),
+        "sets_back": list(repair.sets_back),
         "tried": list(repair.tried),
         "look_at": list(repair.look_at),
     }

@@ -150,6 +150,16 @@ def test_consent_covers_accepted_differences() -> None:
     assert again(cell(ACME), [replace(partner, observed=["0.0.0.0/0"]), mine], approval(both)).repairs == ()
 
 
+def test_what_somebody_accepted_is_set_back_by_consent_only() -> None:
+    """Where repairs are automatic, too, one that would set back an accepted difference waits for a person (I08)."""
+    mine, kept = finding(ACME, property_="description"), finding(ACME, property_="ingress")
+    partner = replace(kept, accepted=AcceptedBy("ben", "partner", NOW + timedelta(days=3)))
+    made = planned(scan(cell(ACME), mine, partner))
+    assert (made.repairs, [p.sets_back for p in made.proposals]) == ((), [("a ingress",)])
+    told = Circumstances(approvals=(approval(*made.proposals),))
+    assert [r.approval for r in planned(scan(cell(ACME), mine, partner), circumstances=told).repairs] == [7]
+
+
 def test_servers_are_replaced_without_an_update() -> None:
     """What is accepted of a group is not set back when servers of it are replaced, and a repair does not say so."""
     group = resource("g", type_=GROUP)
