@@ -16,9 +16,10 @@ from moto.ec2.models.instances import MetadataOptions
 
 from sandbox import application
 
+_REGISTERED = "stackmend_registered"
+"""What a member's state keeps: the target groups that it was registered with."""
 _launch = FakeAutoScalingGroup.replace_autoscaling_group_instances
 _template: Any = InstanceState.launch_template
-_register = AutoScalingBackend.update_attached_target_groups
 _set_health = AutoScalingBackend.set_instance_health
 _resume = AutoScalingBackend.resume_processes
 _terminate = AutoScalingBackend.terminate_instance
@@ -139,16 +140,20 @@ def template_launched_from(self: Any) -> dict[str, Any] | None:
 
 
 def register_running_members(self: Any, group_name: str) -> None:
-    """Register the members in service that run; moto registers all, and fails the call if one of them is stopped."""
+    """Register the members in service that run, each once with a target group: who takes one out again means it.
+
+    moto registers all of them whenever a group changes its size, and fails the call if one of them is stopped.
+    """
     group = self.autoscaling_groups[group_name]
     if "AddToLoadBalancer" in _suspended(group):
         return
-    everyone = group.instance_states
-    group.instance_states = [s for s in group.active_instances() if s.instance.state == "running"]
-    try:
-        _register(self, group_name)
-    finally:
-        group.instance_states = everyone
+    running = [s for s in group.active_instances() if s.instance.state == "running"]
+    for arn in group.target_group_arns:
+        new = [s for s in running if arn not in s.__dict__.setdefault(_REGISTERED, set())]
+        port = self.elbv2_backend.target_groups[arn].port
+        self.elbv2_backend.register_targets(arn, [{"Id": s.instance.id, "Port": port} for s in new])
+        for state in new:
+            state.__dict__[_REGISTERED].add(arn)
 
 
 def keep_until_health_check(self: Any, instance_ids: list[str]) -> None:
@@ -194,6 +199,9 @@ def detach_instances(self: Any, group_name: str, instance_ids: list[str], should
 def enter_standby_instances(self: Any, group_name: str, instance_ids: list[str], should_decrement: bool) -> Any:
     """Put members on standby, out of the load balancer, where moto leaves them; leaving it registers them again."""
     activities = _enter_standby(self, group_name, instance_ids, should_decrement)
+    for state in self.autoscaling_groups[group_name].instance_states:
+        if state.instance.id in instance_ids:
+            state.__dict__.pop(_REGISTERED, None)
     _deregister(self, group_name, instance_ids)
     return activities
 

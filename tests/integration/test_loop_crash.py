@@ -147,7 +147,8 @@ def test_killed_with_its_engine_in_updates(cell: Cell, aftermath: Aftermath) -> 
 def test_killed_in_a_rollout(cell: Cell, aftermath: Aftermath, call: str) -> None:
     """The reconciler dies when the additional server is up and the old one still there, or when the old one has gone
     and nobody knows: the fleet is back at its size, with healthy servers only (F04, F24, C08, C10, C11, I02, I07)."""
-    sick = cell.strike("deregister-target", GOLD)
+    # A server is judged by its load balancer once it has warmed up; that it was stopped counts at any age.
+    sick = cell.strike("stop-instance", GOLD)
     with cell.reconciler() as first:
         first.reaches(cell.control.inject("timeout", "autoscaling", call, seconds=HELD, times=1, performed=True))
         first.kill_all()

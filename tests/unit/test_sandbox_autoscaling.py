@@ -187,3 +187,13 @@ def test_the_health_check_asks_the_load_balancer_only_if_told_to(world: World) -
     assert first not in world.sandbox.control.run_health_checks()
     update(AutoScalingGroupName=world.group, HealthCheckType="ELB")
     assert first in world.sandbox.control.run_health_checks()
+
+
+def test_who_was_taken_out_of_a_target_group_stays_out(world: World) -> None:
+    """A group registers a member once: one that somebody deregistered is not registered again when the group grows."""
+    first = min(world.members())
+    elb = world.victim.elbv2
+    elb.deregister_targets(TargetGroupArn=world.target_group, Targets=[{"Id": first}])
+    size = world.scaling_group()["DesiredCapacity"]
+    world.victim.autoscaling.set_desired_capacity(AutoScalingGroupName=world.group, DesiredCapacity=size + 1)
+    assert set(world.members()) - world.targets().keys() == {first}
