@@ -70,7 +70,8 @@ class Repair:
     @property
     def content(self) -> str:
         """Names what it would do exactly: an approval of it holds for nothing else."""
-        return digest(self.id, self.basis, self.adopts, self.physical_name, *self.loses, length=64)
+        told = (*self.loses, *self.sets_back)
+        return digest(self.id, self.basis, self.adopts, self.physical_name, *told, length=64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,13 @@ def test_an_approval_is_of_what_is_lost() -> None:
     assert plan(shorter(400, accepted=object()), drifted, approvals=(approval(seen),)).repairs == ()
 
 
+def test_consent_is_to_what_was_told() -> None:
+    """A version that finds more to be lost, or to be set back, asks again: that was not shown to who approved."""
+    (seen,) = plan(shorter(accepted=object()), finding(GROUP, property_="kmsKeyId")).proposals
+    for more in (replace(seen, loses=(*seen.loses, "other")), replace(seen, sets_back=(*seen.sets_back, "other"))):
+        assert more.content != seen.content
+
+
 def test_keeping_for_longer_is_an_ordinary_restore() -> None:
     """A retention that somebody has shortened is raised again without a question."""
     (repair,) = plan(shorter(observed=7)).repairs

@@ -17,7 +17,7 @@ def test_an_accepted_finding_is_neither_repaired_nor_deferred() -> None:
     subnet = resource("subnet")
     accepted = replace(finding(subnet), accepted=AcceptedBy("ana", "migration", NOW + timedelta(days=1)))
     result = planned(scan(cell(subnet), accepted))
-    assert (result.repairs, result.deferrals) == ((), ())
+    assert (result.repairs, result.proposals, result.deferrals) == ((), (), ())
 
 
 def test_many_failures_of_very_many_resources_are_repaired() -> None:
