@@ -171,6 +171,6 @@ def _right_size(repair: Repair, tools: Tools) -> str:
     surge.asked = min(tools.pace.batch, len(repair.members)) if repair.strategy == "refresh-image" else 1
     surge.base = size
     try:
-        return "" if surge.give_back() else "the fleet still has a server too many, and none may leave"
+        return "" if surge.give_back() else f"the fleet is still {surge.surplus} too large, and none may leave"
     except AwsCallFailed as error:
-        return f"the fleet may still have a server too many: {error}"
+        return f"the fleet may still be {surge.surplus} too large: {error}"

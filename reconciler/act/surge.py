@@ -132,7 +132,7 @@ class Surge:
             return self.roll_back(str(error))
 
     def roll_back(self, reason: str) -> Ending:
-        """Give the additional server back and stop; nothing to give back if none was asked for."""
+        """Give back what was asked for and stop; there is nothing to give back if nothing was."""
         if not self.asked:
             return Ending(Status.NOT_HEALED, reason)
         self.tell(f"rolling back: {reason}")
@@ -141,10 +141,15 @@ class Surge:
         except _NOT_OURS:
             raise
         except StackmendError as error:
-            return Ending(Status.NOT_HEALED, f"{reason}; the fleet may be one server too large: {error}")
+            return Ending(Status.NOT_HEALED, f"{reason}; the fleet may be {self.surplus} too large: {error}")
         if not given_back:
-            return Ending(Status.NOT_HEALED, f"{reason}; the fleet is one server too large, and none may leave")
+            return Ending(Status.NOT_HEALED, f"{reason}; the fleet is {self.surplus} too large, and none may leave")
         return Ending(Status.ROLLED_BACK, reason)
+
+    @property
+    def surplus(self) -> str:
+        """What was asked for and not given back, in words."""
+        return "one server" if self.asked == 1 else f"{self.asked} servers"
 
     def give_back(self) -> bool:
         """Take out as many servers as were asked for, while there are more than ``base``. False if not all may in time.

@@ -170,6 +170,18 @@ def test_a_look_behind_the_batch_keeps_the_floor() -> None:
     assert fleet.calls.count("terminate") >= 1
 
 
+def test_a_batch_that_cannot_be_given_back_tells_how_much() -> None:
+    """Three that were asked for and may not leave, since they are all that serves, are told as three."""
+    fleet = large(*["healthy"] * 4, floor=4)
+    fleet.new = Newcomers(healthy_after=20)
+    fleet.refuse["terminate"] = ClientError({"Error": {"Code": "AccessDenied"}}, "Terminate")
+    surge = Surge(fleet.repair(), fleet.world.tools)
+    assert surge.grow(surge.see(), by=3) is None
+    ending = surge.roll_back("the tenant is worse off")
+    assert ending.status is Status.NOT_HEALED
+    assert "the fleet may be 3 servers too large" in ending.reason
+
+
 def test_looks_behind_name_nobody_twice() -> None:
     """F08: of two that are given back each leaves once, also while looks still show the fleet as it was before."""
     fleet = SimulatedFleet(*["healthy"] * 5, maximum=8, floor=3, size=3)

@@ -98,7 +98,7 @@ class Refresh(Rollout):
             self.asked -= 1
         # Of those that left by themselves the group has taken the places, so there are as many too many.
         if self.asked and not self.give_back():
-            return Ending(Status.NOT_HEALED, f"the fleet is {self.asked} servers too large, and none may leave")
+            return Ending(Status.NOT_HEALED, f"the fleet is {self.surplus} too large, and none may leave")
         return self.until(lambda f: ", ".join(i for i in sorted(gone) if self.present(f, i)))
 
 

@@ -112,7 +112,9 @@ class Rollout(Surge):
             return Ending(Status.NOT_HEALED, "somebody else resized the group meanwhile")
         member = find(fleet, instance)
         if member is None or aside(member):
-            return Ending(Status.HEALED) if self.give_back() else Ending(Status.NOT_HEALED, "one server too many")
+            if self.give_back():
+                return Ending(Status.HEALED)
+            return Ending(Status.NOT_HEALED, f"the fleet is {self.surplus} too large, and none may leave")
         if member.compromised:
             return self.roll_back(f"{instance} was marked as compromised meanwhile: it is isolated, not ended")
         if not may_leave(member, fleet, self.floor):
